@@ -1,0 +1,23 @@
+"""Fractal for people who work in notebooks: run Fractal tasks on OME-Zarr images.
+
+The public API is `Fractal` (see `fractal_jupyter.client`); everything else that this package
+exports is what its methods return or raise.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0.dev0"
+
+__all__ = ["Fractal", "__version__"]
+
+if TYPE_CHECKING:
+    from fractal_jupyter.client import Fractal
+
+
+def __getattr__(name: str) -> Any:
+    """Import `Fractal` when it is asked for, so that submodules load without the client."""
+    if name == "Fractal":
+        from fractal_jupyter.client import Fractal
+
+        return Fractal
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

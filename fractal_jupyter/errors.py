@@ -1,0 +1,152 @@
+"""Every error that `fractal_jupyter` raises on purpose.
+
+    FractalError
+    ├── InvalidDocument           a resource, profile, workflow or image document is wrong
+    │   └── InvalidManifest       a task package's manifest is wrong
+    ├── InvalidArguments          arguments that a task's schema refuses
+    ├── NotFound                  nothing has that name or id
+    ├── AlreadyExists             the name or id is taken
+    ├── Ambiguous                 several things have that name
+    ├── InUse                     something else still needs it
+    ├── NotAllowed                the configuration or the state of the thing forbids it
+    ├── ImageListError            filters that select nothing, or outputs that do not fit together
+    │   └── InvalidTaskOutput     a task wrote what the contract does not allow
+    ├── PlanError                 units that no batch can hold
+    ├── CollectionError           an environment could not be built
+    │   ├── PackageNotFound       no such package or version
+    │   ├── UnsupportedPython     the package does not run on the chosen Python
+    │   ├── ResolverConflict      requirements that exclude each other
+    │   ├── ManifestMissing       the package is no Fractal task package
+    │   ├── InterpreterError      the Python interpreter is missing or of another version
+    │   └── BuildInProgress       another process is building the same environment
+    ├── HostError                 a command or a file operation on a host went wrong
+    │   ├── CommandFailed         a command ended with an error
+    │   ├── CommandTimeout        a command did not end in time
+    │   ├── HostUnreachable       the host does not answer
+    │   └── UnsupportedOnHost     this kind of host cannot do that
+    ├── SchedulerError            the scheduler refused, or gave an answer that makes no sense
+    ├── StoreError                the database cannot be used
+    │   ├── StoreTooNew           written by a newer version of this package
+    │   └── LeaseLost             another supervisor has taken over
+    └── JobFailed                 raised by `job.raise_for_status()`
+
+Each carries one sentence for the user that says what happened, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class FractalError(Exception):
+    """Base of all errors of this package."""
+
+
+class InvalidDocument(FractalError):
+    """A document is wrong; the message lists each field, what was found and what is allowed."""
+
+
+class InvalidManifest(InvalidDocument):
+    """The manifest of a task package breaks the contract."""
+
+
+class InvalidArguments(FractalError):
+    """Arguments do not fit the schema of a task; the message lists the path of each wrong value."""
+
+
+class NotFound(FractalError, LookupError):
+    """Nothing has the given name or id."""
+
+
+class AlreadyExists(FractalError):
+    """The name or id is taken."""
+
+
+class Ambiguous(FractalError, LookupError):
+    """Several things have the given name; the message says how to choose."""
+
+
+class InUse(FractalError):
+    """Something else still needs the thing; the message names it."""
+
+
+class NotAllowed(FractalError):
+    """The configuration, or the state that the thing is in, forbids the action."""
+
+
+class ImageListError(FractalError):
+    """Filters that select nothing, or outputs of units that do not fit together."""
+
+
+class InvalidTaskOutput(ImageListError):
+    """A task wrote what the task contract does not allow."""
+
+
+class PlanError(FractalError):
+    """The units of a step cannot be packed into batches."""
+
+
+class CollectionError(FractalError):
+    """The environment of a task group could not be built."""
+
+
+class PackageNotFound(CollectionError):
+    """There is no such package, or no such version of it."""
+
+
+class UnsupportedPython(CollectionError):
+    """The package does not run on the chosen Python version."""
+
+
+class ResolverConflict(CollectionError):
+    """The requirements of the packages exclude each other."""
+
+
+class ManifestMissing(CollectionError):
+    """The installed package has no manifest: it is not a Fractal task package."""
+
+
+class InterpreterError(CollectionError):
+    """The Python interpreter is missing, broken, or of another version than configured."""
+
+
+class BuildInProgress(CollectionError):
+    """Another process is building the same environment."""
+
+
+class HostError(FractalError):
+    """A command or a file operation on a host went wrong."""
+
+
+class CommandFailed(HostError):
+    """A command ended with a non-zero exit status."""
+
+
+class CommandTimeout(HostError):
+    """A command did not end within its time limit."""
+
+
+class HostUnreachable(HostError):
+    """The host does not answer; whether the command ran is not known."""
+
+
+class UnsupportedOnHost(HostError):
+    """This kind of host cannot do what was asked."""
+
+
+class SchedulerError(FractalError):
+    """The scheduler refused a request, or answered in a way that makes no sense."""
+
+
+class StoreError(FractalError):
+    """The database cannot be used."""
+
+
+class StoreTooNew(StoreError):
+    """The database was written by a newer version of this package."""
+
+
+class LeaseLost(StoreError):
+    """Another supervisor drives the jobs of this store now."""
+
+
+class JobFailed(FractalError):
+    """A job did not end well; raised by `job.raise_for_status()`."""
