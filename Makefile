@@ -1,0 +1,86 @@
+# From a fresh clone: `make demo` to see it work, `make test` to test everything.
+# The environment is made on the way, in .venv, and again whenever pyproject.toml changes.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+# Python of the environment, and how many tests run side by side.
+PYTHON ?= $(shell tests/find-pythons | head -n 1 | cut -d ' ' -f 2)
+JOBS ?= 2
+# uv brings its own list of certificates; what the machine trusts is what counts here.
+export UV_SYSTEM_CERTS ?= 1
+UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
+
+.PHONY: help demo lab test quick other-pythons lint format bench clean system-packages
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo    run the quick-start notebook on made-up but real images; results in demo-output/'
+	@echo 'make lab     open JupyterLab on the notebooks'
+	@echo 'make test    everything: linters, types, all tests, and a part of them on other Pythons'
+	@echo 'make quick   the tests that take no more than a few seconds each'
+	@echo 'make lint    ruff and mypy'
+	@echo 'make format  let ruff format and mend what it can'
+	@echo 'make bench   benchmarks, side by side with what they are compared to'
+	@echo 'make clean   remove environments, caches and results'
+
+demo: $(VENV)/.demo
+	@$(BIN)/python -m fractal_jupyter.demo
+
+lab: $(VENV)/.demo
+	$(BIN)/jupyter lab notebooks
+
+test: system-packages lint
+	$(BIN)/python -m pytest -n $(JOBS)
+	@$(MAKE) --no-print-directory other-pythons
+
+quick: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow'
+
+# One environment and one quick run for each supported Python beside the main one.
+other-pythons: $(VENV)/.dev
+	@main=$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	tests/find-pythons | while read -r version python; do \
+	    [ "$$version" = "$$main" ] && continue; \
+	    echo "The quick tests on Python $$version"; \
+	    $(MAKE) --no-print-directory quick PYTHON="$$python" VENV=.venv-$$version \
+	        </dev/null || exit 1; \
+	done
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf demo-output test-output benchmarks/results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+system-packages:
+	@tests/install-system-packages
+
+$(BIN)/uv:
+	@test -n "$(PYTHON)" || \
+	    { echo 'No Python 3.11, 3.12 or 3.13 found; name one: make PYTHON=/path/of/python'; exit 1; }
+	@echo "Making $(VENV) with $(PYTHON)"
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+# Each stamp says: what pyproject.toml asks for is installed.
+$(VENV)/.demo: pyproject.toml | $(BIN)/uv
+	@echo 'Installing the package and what the demonstration needs'
+	@$(UV_INSTALL) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/uv
+	@echo 'Installing the package and what development needs'
+	@$(UV_INSTALL) --editable '.[demo]' --group dev
+	@touch $@
