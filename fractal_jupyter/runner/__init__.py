@@ -1,0 +1,1 @@
+"""Driving jobs: submission, the supervisor, and recovery."""

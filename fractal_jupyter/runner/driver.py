@@ -1,0 +1,141 @@
+"""Drives one job to its end, from wherever it was left."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import sqlalchemy as sa
+
+from fractal_jupyter.errors import FractalError, LeaseLost
+from fractal_jupyter.models.manifest import TaskEntry
+from fractal_jupyter.models.profile import parse_profile
+from fractal_jupyter.models.resource import parse_resource
+from fractal_jupyter.runner.backend import Backend, make_backend
+from fractal_jupyter.runner.context import JobContext, Waker
+from fractal_jupyter.runner.paths import JobPaths
+from fractal_jupyter.runner.step import StepOutcome, StepRun
+from fractal_jupyter.store.records import JobRecord, StepRecord
+from fractal_jupyter.store.running import Running
+from fractal_jupyter.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Backends:
+    """The backends of a supervisor, one for each resource and profile, shared by its jobs."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Backend] = {}
+
+    def get(self, job: JobRecord) -> Backend:
+        """The backend that the job was submitted to, as it was then."""
+        key = repr((job.request["resource"], job.request["profile"]))
+        if key not in self._made:
+            self._made[key] = make_backend(
+                parse_resource(job.request["resource"]), parse_profile(job.request["profile"])
+            )
+        return self._made[key]
+
+
+def drive(
+    job: JobRecord,
+    *,
+    store: Store,
+    running: Running,
+    backends: Backends,
+    waker: Waker,
+    notify: str | None,
+) -> None:
+    """Run what is missing of a job and record how it ended.
+
+    Raises:
+        LeaseLost: The supervisor stops; the job is left as it is, for another one to go on.
+        sqlalchemy.exc.SQLAlchemyError: The store does not work; the same.
+    """
+    event = waker.subscribe()
+    try:
+        context = JobContext(
+            job=job,
+            running=running,
+            backend=backends.get(job),
+            paths=JobPaths(PurePosixPath(job.folder or "")),
+            waker=waker,
+            notify=notify,
+            event=event,
+        )
+        outcome = _run_steps(context, store)
+    except (LeaseLost, sa.exc.SQLAlchemyError):
+        raise
+    except FractalError as error:
+        outcome = StepOutcome("failed", str(error))
+    except Exception as error:
+        log.exception("job %s: internal error", job.id)
+        outcome = StepOutcome(
+            "failed",
+            f"Internal error: {type(error).__name__}: {error}. The supervisor's log, "
+            "supervisor.log beside the store, has the details; retry goes on from here.",
+        )
+    finally:
+        waker.unsubscribe(event)
+    running.end_job(job.id, status=outcome.status, error=outcome.error)
+    log.info("job %s is %s", job.id, outcome.status)
+
+
+def _run_steps(context: JobContext, store: Store) -> StepOutcome:
+    job = context.job
+    steps = store.jobs.steps(job.id)
+    for number, step in enumerate(steps):
+        if step.status == "done":
+            continue
+        if context.cancelled():
+            return _cancelled(context, steps[number:])
+        if number and _closed(job, store):
+            return StepOutcome(
+                "failed",
+                f"The resource {job.resource_name!r} takes no new work "
+                "(prevent_new_submissions); retry the job when it does.",
+            )
+        outcome = _run_step(context, step, _running_filter(job, steps[:number]))
+        if outcome.status == "cancelled":
+            return _cancelled(context, steps[number:])
+        if outcome.status != "done":
+            return outcome
+    return StepOutcome("done")
+
+
+def _run_step(
+    context: JobContext, step: StepRecord, running_filter: dict[str, bool]
+) -> StepOutcome:
+    running = context.running
+    if step.status == "pending":
+        running.begin_step(step)
+    try:
+        outcome = StepRun(context, step, running_filter).run()
+    except FractalError as error:
+        if isinstance(error, LeaseLost):
+            raise
+        outcome = StepOutcome("failed", f"Step {step.position} ({step.task_name}): {error}")
+    running.end_step(step, status=outcome.status, error=outcome.error)
+    return outcome
+
+
+def _cancelled(context: JobContext, steps: Sequence[StepRecord]) -> StepOutcome:
+    """Record that the remaining steps will not run."""
+    for step in steps:
+        context.running.cancel_step(step)
+    return StepOutcome("cancelled", "The job was cancelled; retry runs what is missing.")
+
+
+def _running_filter(job: JobRecord, before: Sequence[StepRecord]) -> dict[str, bool]:
+    """The job's own type filter, overlaid by the output types of the steps before."""
+    running_filter: dict[str, bool] = dict(job.request["type_filters"])
+    for step in before:
+        running_filter.update(TaskEntry.model_validate(step.request["entry"]).output_types)
+    return running_filter
+
+
+def _closed(job: JobRecord, store: Store) -> bool:
+    record = store.resources.find(job.resource_name)
+    return record is not None and bool(record.document.get("prevent_new_submissions", False))

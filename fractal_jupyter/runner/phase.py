@@ -1,0 +1,293 @@
+"""One phase of a step: its units go into batches, and their results come back."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from fractal_jupyter.errors import SchedulerError
+from fractal_jupyter.runner.context import JobContext
+from fractal_jupyter.runner.paths import worker_archive
+from fractal_jupyter.runner.results import ResultsFollower
+from fractal_jupyter.runner.units import UnitChanges
+from fractal_jupyter.schedulers.base import BatchState, Submission
+from fractal_jupyter.schedulers.direct import WORKER_LOG
+from fractal_jupyter.store.records import BatchRecord, StepRecord
+from fractal_jupyter.worker.bundle import bundle, bundle_digest
+
+# A worker that was started this often without one unit having ended is not started again.
+MOST_FRUITLESS_STARTS = 3
+ACTIVE = ("pending", "running")
+
+
+@dataclass(slots=True)
+class LiveBatch:
+    """A batch that has not ended."""
+
+    record: BatchRecord
+    units: frozenset[int]
+    follower: ResultsFollower
+    handle: Mapping[str, Any] | None
+    submissions: int
+    fruitless: int
+    fruitful: bool = False
+    told_to_end: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class PhaseRun:
+    """Runs the units of one phase that are pending, and follows those that run.
+
+    Attributes:
+        context: The job.
+        step: The step.
+        phase: `non_parallel` or `parallel`.
+        is_init: Whether this is the initialisation of a compound task.
+        command: The command line of a unit, without its files of arguments and output.
+        common_args: The arguments that all units share.
+        meta: The step's meta for this phase.
+    """
+
+    context: JobContext
+    step: StepRecord
+    phase: str
+    is_init: bool
+    command: Sequence[str]
+    common_args: Mapping[str, Any]
+    meta: Mapping[str, Any]
+    warm: bool
+    statuses: dict[int, str] = field(default_factory=dict)
+    live: dict[int, LiveBatch] = field(default_factory=dict)
+    preload: list[str] = field(default_factory=list)
+
+    def run(self) -> dict[int, str]:
+        """Run until no unit is active; return the status of each unit by index."""
+        job, step = self.context.job, self.step
+        running = self.context.running
+        self.statuses = running.unit_statuses(job.id, step.position, self.phase)
+        for record in running.open_batches(job.id, step.position, self.phase):
+            self._follow(record, running.batch_units(record))
+        self._find_intended()
+        self._submit_rest()
+        self._round()
+        while self.live:
+            self.context.wait(self.context.backend.poll_seconds)
+            self._round()
+        return self.statuses
+
+    # submitting
+
+    def _follow(self, record: BatchRecord, indexes: Sequence[int]) -> LiveBatch:
+        follower = ResultsFollower(
+            self.context.backend.host, PurePosixPath(record.folder), dict(record.positions)
+        )
+        live = LiveBatch(
+            record,
+            frozenset(indexes),
+            follower,
+            record.handle,
+            record.submissions,
+            record.fruitless,
+        )
+        self.live[record.id] = live
+        return live
+
+    def _find_intended(self) -> None:
+        """Settle batches whose submission was intended when the last supervisor died."""
+        for live in list(self.live.values()):
+            if live.record.status != "planned":
+                continue
+            found = self.context.backend.scheduler.find(self._submission(live))
+            if found is not None:
+                self._submitted({live.record.id: found})
+            else:
+                self._write_batches([live])
+                self._submit([live])
+
+    def _submit_rest(self) -> None:
+        """Put pending units that are in no batch into new ones."""
+        batched = frozenset[int]().union(*(live.units for live in self.live.values()))
+        rest = [i for i, s in self.statuses.items() if s == "pending" and i not in batched]
+        if not rest or self.context.cancelled():
+            return
+        context, step = self.context, self.step
+        number = context.running.count_batches(context.job.id, step.position, self.phase)
+        layout = context.backend.lay_out(len(rest), self.meta)
+        named = [
+            (
+                f"fractal-{context.job.id}-{step.position}-{number + k}-{secrets.token_hex(4)}",
+                str(context.paths.batch(step.position, step.task_name, self.phase, number + k)),
+                [rest[position] for position in positions],
+            )
+            for k, positions in enumerate(layout.batches)
+        ]
+        records = context.running.add_batches(step, self.phase, named)
+        new = [
+            self._follow(record, indexes)
+            for record, (_, _, indexes) in zip(records, named, strict=True)
+        ]
+        self._write_batches(new)
+        self._submit(new)
+
+    def _write_batches(self, batches: Sequence[LiveBatch]) -> None:
+        context = self.context
+        units = {
+            unit.index: {"index": unit.index, "args": unit.args}
+            for unit in context.running.units_of(context.job.id, self.step.position, self.phase)
+        }
+        files: dict[str, bytes] = {}
+        for live in batches:
+            context.backend.host.mkdir(live.record.folder)
+            document = {
+                **self._batch_document(live),
+                "units": [units[index] for index in sorted(live.units)],
+            }
+            files[f"{live.record.folder}/batch.json"] = json.dumps(document).encode()
+        archive = self._worker()
+        if not context.backend.host.exists(archive):
+            context.backend.host.mkdir(str(PurePosixPath(archive).parent))
+            files[archive] = bundle()
+        context.backend.host.write_many(files)
+
+    def _batch_document(self, live: LiveBatch) -> dict[str, Any]:
+        request = self.context.job.request
+        layout = self.context.backend.lay_out(len(live.units), self.meta)
+        return {
+            "version": 1,
+            "label": f"job {self.context.job.id}, step {self.step.position} "
+            f"({self.step.task_name}), {live.record.name}",
+            "command": list(self.command),
+            "concurrency": layout.side_by_side,
+            "warm": self.warm,
+            "preload": self.preload,
+            "env": request["environment"],
+            "cwd": None,
+            "memory_limit": request.get("memory_limit"),
+            "rerun_interrupted": bool(request.get("rerun_interrupted")),
+            "heartbeat_interval": 1.0,
+            "log_limit": 10_000_000,
+            "notify": self.context.notify,
+            "common_args": self.common_args,
+        }
+
+    def _worker(self) -> str:
+        return str(worker_archive(self.context.backend.jobs_dir, bundle_digest()))
+
+    def _submission(self, live: LiveBatch) -> Submission:
+        return Submission(
+            name=live.record.name,
+            folder=live.record.folder,
+            argv=(
+                *(self.context.backend.worker_python, "-I", "-S"),
+                *(self._worker(), "run", live.record.folder),
+            ),
+        )
+
+    def _submit(self, batches: Sequence[LiveBatch]) -> None:
+        try:
+            handles = self.context.backend.scheduler.submit([self._submission(b) for b in batches])
+        except SchedulerError:
+            for live in batches:
+                self._end(live)
+            raise
+        self._submitted(dict(zip((b.record.id for b in batches), handles, strict=True)))
+
+    def _submitted(self, handles: Mapping[int, Mapping[str, Any]]) -> None:
+        changes = {}
+        for key, handle in handles.items():
+            live = self.live[key]
+            live.handle, live.fruitful = handle, False
+            live.submissions += 1
+            changes[key] = {
+                "status": "submitted",
+                "handle": dict(handle),
+                "submissions": live.submissions,
+                "fruitless": live.fruitless,
+            }
+        self.context.running.update_batches(changes)
+
+    # following
+
+    def _round(self) -> None:
+        """Read what is new; settle batches whose worker has ended; cancel if that is wanted."""
+        batches = list(self.live.values())
+        # First ask, then read: what a worker wrote before it ended is then surely read.
+        polled = self.context.backend.scheduler.poll([live.handle or {} for live in batches])
+        self._collect(batches)
+        cancelled = self.context.cancelled()
+        for live, status in zip(batches, polled, strict=True):
+            if status.state is BatchState.ENDED:
+                self._settle(live, status.reason, cancelled=cancelled)
+            elif cancelled and not live.told_to_end:
+                live.told_to_end = True
+                self.context.backend.scheduler.cancel([live.handle or {}])
+
+    def _collect(self, batches: Sequence[LiveBatch]) -> None:
+        changes = UnitChanges(self.statuses, self.is_init)
+        positions = {}
+        for live in batches:
+            before, ended = live.follower.positions, changes.ended
+            for attempt, record in live.follower.read():
+                changes.apply(attempt, record)
+            live.fruitful = live.fruitful or changes.ended > ended
+            if live.follower.positions != before:
+                positions[live.record.id] = live.follower.positions
+        self.preload.extend(changes.learned)
+        if positions:
+            self._record(changes, positions)
+
+    def _record(
+        self, changes: UnitChanges, positions: Mapping[int, Mapping[str, list[int]]] | None = None
+    ) -> None:
+        self.context.running.record_results(
+            self.step,
+            changes=changes.columns,
+            counters=changes.counters,
+            positions=positions or {},
+            mode=changes.mode,
+        )
+
+    def _settle(self, live: LiveBatch, reason: str | None, *, cancelled: bool) -> None:
+        """Decide what becomes of the units that a worker left behind."""
+        left = {i: self.statuses[i] for i in live.units if self.statuses[i] in ACTIVE}
+        why = self._why(live, reason)
+        live.fruitless = 0 if live.fruitful else live.fruitless + 1
+        pending = [i for i, status in left.items() if status == "pending"]
+        if pending and not cancelled and live.fruitless < MOST_FRUITLESS_STARTS:
+            # The next attempt on the same batch also reports the units that were running.
+            self._submit([live])
+            return
+        changes = UnitChanges(self.statuses, self.is_init)
+        for index, status in left.items():
+            if cancelled:
+                changes.set(index, "cancelled", error="The job was cancelled.")
+            elif status == "running":
+                changes.interrupt([index], f"The unit was running when {why}.")
+            else:
+                changes.set(
+                    index, "failed", problem="could_not_start", error=f"It never started: {why}."
+                )
+        if changes.columns:
+            self._record(changes)
+        self._end(live)
+
+    def _end(self, live: LiveBatch) -> None:
+        self.context.running.update_batches(
+            {live.record.id: {"status": "ended", "fruitless": live.fruitless}}
+        )
+        del self.live[live.record.id]
+
+    def _why(self, live: LiveBatch, reason: str | None) -> str:
+        """Why a worker ended, in words, with the end of what it said itself."""
+        why = reason or "its worker ended"
+        path = f"{live.record.folder}/{WORKER_LOG}"
+        host = self.context.backend.host
+        if host.exists(path):
+            said = host.read(path).decode(errors="replace").strip()
+            if said:
+                why += f"; the worker said: {said[-1_000:]}"
+        return why

@@ -1,0 +1,58 @@
+"""Reading what workers report: complete lines only, from where the last reading ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from fractal_jupyter.hosts.base import Host
+from fractal_jupyter.worker.records import decode_lines
+
+Positions = dict[str, list[int]]
+# How much of a results file is read at once: bounds the memory of the reader.
+READ_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class ResultsFollower:
+    """Follows the results files of all attempts at one batch.
+
+    Attributes:
+        host: Where the files are.
+        folder: The batch's folder.
+        positions: By attempt, the number of the segment that is being read and the offset in it.
+    """
+
+    host: Host
+    folder: PurePosixPath
+    positions: Positions = field(default_factory=dict)
+
+    def read(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Yield the new records, each with its attempt, and move the positions on."""
+        for attempt in sorted(self._numbers(self.folder, "attempt-")):
+            yield from ((attempt, record) for record in self._read_attempt(attempt))
+
+    def _read_attempt(self, attempt: int) -> Iterator[Mapping[str, Any]]:
+        folder = self.folder / f"attempt-{attempt}"
+        segment, offset = self.positions.get(str(attempt), [0, 0])
+        last = max(self._numbers(folder, "results-"), default=-1)
+        while segment <= last:
+            data = self.host.read(str(folder / f"results-{segment:04d}"), offset, READ_BYTES)
+            records, consumed = decode_lines(data)
+            offset += consumed
+            yield from records
+            if consumed and len(data) == READ_BYTES:
+                continue  # there may be more in this segment
+            if segment == last:
+                break
+            segment, offset = segment + 1, 0
+        self.positions = {**self.positions, str(attempt): [segment, offset]}
+
+    def _numbers(self, folder: PurePosixPath, prefix: str) -> list[int]:
+        return [
+            int(entry.name.removeprefix(prefix))
+            for entry in self.host.list(str(folder))
+            if entry.name.startswith(prefix) and entry.name.removeprefix(prefix).isdigit()
+        ]

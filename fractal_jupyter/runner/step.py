@@ -1,0 +1,242 @@
+"""One step of a job: select images, run its phases, merge what came out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from fractal_jupyter.engine.filters import no_images_error, select, step_type_filter
+from fractal_jupyter.engine.merging import UnitOutput, merge
+from fractal_jupyter.engine.planning import (
+    UnitPlan,
+    plan_compute,
+    plan_non_parallel,
+    plan_parallel,
+)
+from fractal_jupyter.models.images import (
+    Image,
+    parse_init_output,
+    parse_task_output,
+)
+from fractal_jupyter.models.manifest import TaskEntry
+from fractal_jupyter.runner.context import JobContext
+from fractal_jupyter.runner.phase import PhaseRun
+from fractal_jupyter.store.records import StepRecord, UnitRecord
+
+NON_PARALLEL, PARALLEL = "non_parallel", "parallel"
+PHASES: Mapping[str, tuple[str, ...]] = {
+    "parallel": (PARALLEL,),
+    "non_parallel": (NON_PARALLEL,),
+    "converter_non_parallel": (NON_PARALLEL,),
+    "compound": (NON_PARALLEL, PARALLEL),
+    "converter_compound": (NON_PARALLEL, PARALLEL),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """How a step ended: `done`, `failed` or `cancelled`, and the error in words."""
+
+    status: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRun:
+    """Runs one step of a job, from wherever it was left.
+
+    Attributes:
+        context: The job.
+        step: The step.
+        running_filter: The job's type filter, with the output types of the steps before.
+    """
+
+    context: JobContext
+    step: StepRecord
+    running_filter: Mapping[str, bool]
+
+    @property
+    def entry(self) -> TaskEntry:
+        """The task, as its manifest describes it."""
+        return TaskEntry.model_validate(self.step.request["entry"])
+
+    def run(self) -> StepOutcome:
+        """Run what is missing; errors of images and outputs propagate."""
+        entry = self.entry
+        phases = PHASES[entry.type]
+        statuses: dict[int, str] = {}
+        for number, phase in enumerate(phases):
+            if self.step.phases_planned <= number:
+                self._plan(entry, phase)
+            statuses = self._phase_run(entry, phase, phases).run()
+            if any(status != "done" for status in statuses.values()):
+                break
+        else:
+            phase = phases[-1]
+        if phase == phases[-1]:
+            self._merge(entry, phase)
+        return self._outcome(statuses)
+
+    # planning
+
+    def _plan(self, entry: TaskEntry, phase: str) -> None:
+        running, step = self.context.running, self.step
+        type_filter = self.type_filter(entry)
+        if phase == PARALLEL and entry.has_non_parallel:
+            plans = plan_compute(self._init_items(), step.request["args_parallel"])
+        else:
+            images = () if entry.is_converter else self.select(entry)
+            plans = plan_first_phase(
+                entry, images, step.request, zarr_dir=self.context.job.request["zarr_dir"]
+            )
+        shared = step.request[f"args_{phase}"].keys()
+        running.add_units(
+            step,
+            phase=phase,
+            planned=[
+                (plan.zarr_url, {k: v for k, v in plan.args.items() if k not in shared})
+                for plan in plans
+            ],
+            type_filter=type_filter,
+        )
+
+    def type_filter(self, entry: TaskEntry) -> dict[str, bool]:
+        """The types that an image must have to be an input of the step."""
+        return step_type_filter(
+            running=self.running_filter,
+            input_types=entry.input_types,
+            step_filters=self.step.request["type_filters"],
+        )
+
+    def select(self, entry: TaskEntry) -> list[Image]:
+        """The images that the step works on; raises `ImageListError` when there are none."""
+        images = self.context.running.images(self.context.job.dataset_id)
+        return select_inputs(
+            images,
+            type_filter=self.type_filter(entry),
+            attribute_filters=self.context.job.request["attribute_filters"],
+        )
+
+    def _init_items(self) -> Sequence[Any]:
+        (unit,) = self._units(NON_PARALLEL)
+        return parse_init_output(unit.output).parallelization_list
+
+    def _units(self, phase: str, *, status: str | None = None) -> list[UnitRecord]:
+        return self.context.running.units_of(
+            self.context.job.id, self.step.position, phase, status=status
+        )
+
+    # running
+
+    def _phase_run(self, entry: TaskEntry, phase: str, phases: Sequence[str]) -> PhaseRun:
+        request = self.step.request
+        meta = request[f"meta_{phase}"]
+        executable = (
+            entry.executable_parallel if phase == PARALLEL else entry.executable_non_parallel
+        )
+        return PhaseRun(
+            context=self.context,
+            step=self.step,
+            phase=phase,
+            is_init=phase != phases[-1],
+            command=[request["python"], str(PurePosixPath(request["package_root"]) / executable)],
+            common_args=request[f"args_{phase}"],
+            meta=meta,
+            warm=self.context.job.request["warm"]
+            and request["warm"]
+            and not meta.get("needs_gpu", False),
+        )
+
+    # merging
+
+    def _merge(self, entry: TaskEntry, phase: str) -> None:
+        """Merge the outputs of the units that succeeded; the others do not undo them."""
+        units = self._units(phase, status="done")
+        running, job = self.context.running, self.context.job
+        images = running.images(job.dataset_id)
+        outputs: dict[bool, list[UnitOutput]] = {True: [], False: []}
+        for unit in units:
+            output = parse_task_output(unit.output)
+            outputs[unit.merged].append(UnitOutput(unit.index, unit.zarr_url, output))
+        if not outputs[False]:
+            return
+        merged = merge(
+            {image.zarr_url: image for image in images},
+            outputs[False],
+            zarr_dir=job.request["zarr_dir"],
+            output_types=entry.output_types,
+            inputs=self._inputs(entry),
+            task_type=entry.type,
+            earlier=outputs[True],
+        )
+        running.merge_images(
+            job.dataset_id,
+            self.step,
+            phase,
+            added=merged.added,
+            changed=merged.changed,
+            removed=merged.removed,
+        )
+
+    def _inputs(self, entry: TaskEntry) -> list[str]:
+        """The inputs of the step: what its units were given, whatever the list is now."""
+        if entry.is_converter:
+            return []
+        if entry.type == "parallel":
+            return [unit.zarr_url for unit in self._units(PARALLEL) if unit.zarr_url]
+        (first,) = self._units(NON_PARALLEL)
+        return list(first.args["zarr_urls"])
+
+    def _outcome(self, statuses: Mapping[int, str]) -> StepOutcome:
+        counts = Counter(statuses.values())
+        bad = len(statuses) - counts["done"]
+        if not bad:
+            return StepOutcome("done")
+        if counts["cancelled"] == bad or self.context.cancelled():
+            return StepOutcome("cancelled", None)
+        return StepOutcome("failed", self._failure(counts, len(statuses)))
+
+    def _failure(self, counts: Mapping[str, int], total: int) -> str:
+        parts = [
+            f"{n} {status}"
+            for status in ("failed", "interrupted", "cancelled")
+            if (n := counts.get(status, 0))
+        ]
+        first = self.context.running.first_bad_unit(self.context.job.id, self.step.position)
+        where = "" if first.zarr_url is None else f" ({first.zarr_url})"
+        kept = f" The other {counts['done']} are kept." if counts.get("done") else ""
+        return (
+            f"Step {self.step.position} ({self.step.task_name}): {', '.join(parts)} "
+            f"of {total} unit{'s' if total > 1 else ''}. "
+            f"Unit {first.index}{where}: {first.error}{kept}"
+        )
+
+
+def select_inputs(
+    images: Sequence[Image],
+    *,
+    type_filter: Mapping[str, bool],
+    attribute_filters: Mapping[str, Sequence[Any]],
+) -> list[Image]:
+    """The images that pass the filters; raises `ImageListError` when none does."""
+    selected = select(images, type_filter=type_filter, attribute_filters=attribute_filters)
+    if not selected:
+        raise no_images_error(images, type_filter=type_filter, attribute_filters=attribute_filters)
+    return selected
+
+
+def plan_first_phase(
+    entry: TaskEntry, images: Sequence[Image], request: Mapping[str, Any], *, zarr_dir: str
+) -> Sequence[UnitPlan]:
+    """The units of the first phase of a task."""
+    if not entry.has_non_parallel:
+        return plan_parallel(images, request["args_parallel"])
+    return plan_non_parallel(
+        images,
+        request["args_non_parallel"],
+        zarr_dir=zarr_dir,
+        converter=entry.is_converter,
+    )

@@ -1,0 +1,139 @@
+"""From the records of workers to the columns of units: pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fractal_jupyter.errors import InvalidTaskOutput
+from fractal_jupyter.models.images import parse_init_output, parse_task_output
+from fractal_jupyter.store.running import COUNTED
+
+Columns = dict[str, Any]
+
+
+@dataclass(slots=True)
+class UnitChanges:
+    """What a round of records changes in the units of one phase.
+
+    Attributes:
+        statuses: The status of each unit of the phase, by index; moved on in place.
+        is_init: Whether the phase is the initialisation of a compound task.
+        columns: Columns to set, by index of the unit.
+        counters: What to add to the counters of the step.
+        modes: The last `mode` record, in words.
+        learned: Modules that units loaded beyond the preloaded ones.
+        ended: How many units ended.
+    """
+
+    statuses: dict[int, str]
+    is_init: bool
+    columns: dict[int, Columns] = field(default_factory=dict)
+    counters: Counter[str] = field(default_factory=Counter)
+    mode: str | None = None
+    learned: list[str] = field(default_factory=list)
+    ended: int = 0
+
+    def apply(self, attempt: int, record: Mapping[str, Any]) -> None:
+        """Take one record of a worker into account."""
+        match record.get("event"):
+            case "start":
+                self._start(attempt, record)
+            case "end":
+                self._end(attempt, record)
+            case "mode":
+                self.mode = _mode_in_words(record)
+            case "learned":
+                self.learned.extend(record["modules"])
+            case _:
+                pass  # attempt, finished: read by those who look for them
+
+    def set(self, index: int, status: str, **columns: Any) -> None:
+        """Give a unit another status."""
+        before = self.statuses[index]
+        if before in COUNTED:
+            self.counters[before] -= 1
+        if status in COUNTED:
+            self.counters[status] += 1
+        self.statuses[index] = status
+        self.columns[index] = {**self.columns.get(index, {}), "status": status, **columns}
+
+    def _start(self, attempt: int, record: Mapping[str, Any]) -> None:
+        index = record["unit"]
+        if self.statuses.get(index) != "pending":
+            return
+        self.set(
+            index,
+            "running",
+            started=record["time"],
+            log={"attempt": attempt, "slot": record["slot"]},
+        )
+
+    def _end(self, attempt: int, record: Mapping[str, Any]) -> None:
+        index, status = record["unit"], record["status"]
+        before = self.statuses.get(index)
+        # One attempt counts: a result is final, but one that arrives late outranks the report
+        # of a later attempt that it was missing.
+        if before not in ("pending", "running") and not (
+            before == "interrupted" and status in ("done", "failed")
+        ):
+            return
+        columns = _end_columns(attempt, record)
+        if status == "done":
+            problem = self._wrong_output(record.get("output"))
+            if problem is not None:
+                status = "failed"
+                columns |= {"problem": "invalid_output", "error": problem, "output": None}
+        self.set(index, status, **columns)
+        self.ended += 1
+
+    def _wrong_output(self, output: object) -> str | None:
+        try:
+            if self.is_init:
+                parse_init_output(output)
+            else:
+                parse_task_output(output)
+        except InvalidTaskOutput as error:
+            return f"The task ended well, but its output breaks the task contract: {error}"
+        return None
+
+    def interrupt(self, indexes: Iterable[int], error: str) -> None:
+        """Record units whose worker is gone."""
+        for index in indexes:
+            self.set(index, "interrupted", problem="worker_gone", error=error)
+
+
+def _end_columns(attempt: int, record: Mapping[str, Any]) -> Columns:
+    log = record.get("log")
+    return {
+        "error": record.get("message") or None,
+        "problem": record.get("problem"),
+        "exit_code": record.get("exit_code"),
+        "signal": record.get("signal"),
+        "started": record.get("started"),
+        "ended": record.get("ended"),
+        "peak_memory": record.get("peak_memory"),
+        "cpu_seconds": record.get("cpu_seconds"),
+        "node": record.get("node"),
+        "output": record.get("output"),
+        "log": None
+        if log is None
+        else {
+            "attempt": attempt,
+            "segment": log[0],
+            "offset": log[1],
+            "length": log[2],
+            "dropped": record.get("log_dropped") or 0,
+        },
+    }
+
+
+def _mode_in_words(record: Mapping[str, Any]) -> str:
+    if record["warm"]:
+        return (
+            f"warm: units are forked from a process that imported {record.get('modules', 0)} "
+            f"modules in {record.get('seconds', 0.0):.1f} s"
+        )
+    return f"cold: {record.get('reason') or 'each unit is a process of its own'}"

@@ -1,0 +1,88 @@
+"""Waking a process that waits: a datagram to its Unix socket, instead of asking again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+# A socket's path may have about 100 bytes: job folders and home directories are often longer.
+_FOLDER_PREFIX = "fractal-jupyter-"
+
+
+class Alarm:
+    """A socket that others can ring; `wait` returns when somebody has, or when time is up.
+
+    Attributes:
+        address: The path of the socket, or None where there are no Unix sockets; then `wait`
+            wakes only when time is up.
+    """
+
+    def __init__(self) -> None:
+        self.address: str | None = None
+        self._socket: socket.socket | None = None
+        if not hasattr(socket, "AF_UNIX"):
+            return
+        folder = tempfile.mkdtemp(prefix=_FOLDER_PREFIX)
+        self.address = str(Path(folder) / "alarm")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.address)
+        self._socket.setblocking(False)
+
+    def wake_on_signals(self) -> None:
+        """Also wake when the process gets a signal, for instance of a child that has ended."""
+        if self._socket is None or self.address is None:
+            return
+        self._own_end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._own_end.setblocking(False)
+        self._own_end.connect(self.address)
+        signal.set_wakeup_fd(self._own_end.fileno(), warn_on_full_buffer=False)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until rung, `seconds` at most; return whether it was rung."""
+        if self._socket is None:
+            time.sleep(seconds)
+            return False
+        rung, _, _ = select.select([self._socket], [], [], max(0.0, seconds))
+        if not rung:
+            return False
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._socket.recv(4096)
+        return True
+
+    def ring(self) -> None:
+        """Wake whoever waits."""
+        ring(self.address)
+
+    def close(self) -> None:
+        """Remove the socket."""
+        if self._socket is None or self.address is None:
+            return
+        if hasattr(self, "_own_end"):
+            signal.set_wakeup_fd(-1)
+            self._own_end.close()
+        self._socket.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self.address)
+            Path(self.address).parent.rmdir()
+
+
+def ring(address: bytes | str | None) -> bool:
+    """Wake whoever listens at `address`; return whether somebody does."""
+    if not address or not hasattr(socket, "AF_UNIX"):
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        try:
+            sender.sendto(b".", address)
+        except BlockingIOError:
+            return True  # its queue is full: it will wake
+        except OSError:
+            return False
+    return True

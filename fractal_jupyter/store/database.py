@@ -1,0 +1,146 @@
+"""One database: connections, transactions, and how SQLite is told to share itself."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from fractal_jupyter.errors import StoreError
+
+# Write-ahead logging needs shared memory between all processes that have the file open: on a
+# network file system it loses data. Only file systems known to be local get it.
+LOCAL_FILE_SYSTEMS = frozenset(
+    ["apfs", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "hfs", "overlay"]
+    + ["ramfs", "reiserfs", "tmpfs", "xfs", "zfs"]
+)
+BUSY_TIMEOUT_SECONDS = 60.0
+
+
+class Database:
+    """Connections to the database at `url`; usable from any thread.
+
+    Args:
+        url: SQLAlchemy URL (`sqlite:///…` or `postgresql+…://…`).
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = sa.engine.make_url(url)
+        except sa.exc.ArgumentError as error:
+            raise StoreError(
+                f"{url!r} is not a database URL; write for instance sqlite:////home/me/fractal.db."
+            ) from error
+        self.url = url
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.path = Path(parsed.database) if self.is_sqlite and parsed.database else None
+        if self.is_sqlite and (self.path is None or str(self.path) == ":memory:"):
+            raise StoreError(
+                "The store is shared by several processes, so it cannot be in memory; "
+                "give the URL of a file, for instance sqlite:////home/me/fractal.db."
+            )
+        if self.path is not None:
+            _make_private(self.path)
+            self.engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+            _prepare_sqlite(self.engine, journal_mode=_journal_mode(self.path.parent))
+        else:
+            self.engine = sa.create_engine(url, pool_pre_ping=True)
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that sees one consistent state and writes nothing."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that holds the write lock from its start; committed at the end.
+
+        On SQLite a transaction that begins by reading and then writes can fail half-way when
+        somebody else wrote in between: taking the lock first makes others wait instead.
+        """
+        with self.engine.connect() as connection:
+            connection = connection.execution_options(fractal_write=True)
+            with connection.begin():
+                yield connection
+
+    def data_version(self) -> int | None:
+        """A number that changes when another connection has committed; None where unknown.
+
+        Cheap enough to ask ten times a second (microseconds: SQLite reads one counter).
+        """
+        if not self.is_sqlite:
+            return None
+        if not hasattr(self, "_watcher"):
+            self._watcher = self.engine.connect()
+        raw: Any = self._watcher.connection.dbapi_connection
+        return int(raw.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Close all connections."""
+        if hasattr(self, "_watcher"):
+            self._watcher.close()
+            del self._watcher
+        self.engine.dispose()
+
+
+def _make_private(path: Path) -> None:
+    """Make the folder of the database, and an empty file that only its owner reads."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(
+            f"The store {path} cannot be created: {error.strerror or error}. Choose another place "
+            "with Fractal(url='sqlite:////some/folder/fractal.db')."
+        ) from error
+
+
+def _prepare_sqlite(engine: sa.Engine, *, journal_mode: str) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: sqlite3.Connection, _record: object) -> None:
+        # The driver must not begin transactions by itself: `on_begin` says how they begin.
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA journal_mode={journal_mode}")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: sa.Connection) -> None:
+        write = connection.get_execution_options().get("fractal_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _journal_mode(folder: Path) -> str:
+    return "WAL" if file_system_type(folder) in LOCAL_FILE_SYSTEMS else "DELETE"
+
+
+def file_system_type(folder: Path) -> str | None:
+    """The type of the file system that holds `folder`, or None where it cannot be told."""
+    if os.uname().sysname == "Darwin" if hasattr(os, "uname") else False:
+        return "apfs" if not str(folder.resolve()).startswith("/Volumes/") else None
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return _deepest_mount(mounts, folder.resolve())
+
+
+def _deepest_mount(mounts: str, folder: Path) -> str | None:
+    """The type of the mount in `mounts` (the text of /proc/self/mounts) that `folder` is below."""
+    best: tuple[int, str | None] = (-1, None)
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        point = Path(fields[1].replace("\\040", " ").replace("\\011", "\t"))
+        if folder.is_relative_to(point) and len(point.parts) >= best[0]:
+            best = (len(point.parts), fields[2])
+    return best[1]

@@ -1,0 +1,163 @@
+"""Datasets and their image lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from fractal_jupyter.errors import AlreadyExists, InUse, NotFound
+from fractal_jupyter.models.images import Image
+from fractal_jupyter.store.database import Database
+from fractal_jupyter.store.documents import NamedRows
+from fractal_jupyter.store.records import DatasetRecord
+from fractal_jupyter.store.tables import datasets, images, jobs
+
+# SQLite allows 32,766 values in one statement.
+CHUNK = 5_000
+
+
+class Datasets(NamedRows[DatasetRecord]):
+    """Datasets by name, and their images."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, datasets, DatasetRecord, "dataset")
+
+    def add(self, name: str, *, zarr_dir: str, project_dir: str) -> DatasetRecord:
+        """Add a dataset without images; raises `AlreadyExists`."""
+        return self._insert(name, zarr_dir=zarr_dir, project_dir=project_dir)
+
+    def remove(self, record: DatasetRecord) -> None:
+        """Forget a dataset and its image list (nothing on disk is touched); raises `InUse`."""
+        with self._database.write() as connection:
+            used = connection.execute(
+                sa.select(jobs.c.id).where(jobs.c.dataset_id == record.id)
+            ).scalars()
+            numbers = ", ".join(map(str, used))
+            if numbers:
+                raise InUse(
+                    f"The dataset {record.name!r} belongs to the jobs {numbers}; remove these first."
+                )
+            connection.execute(sa.delete(datasets).where(datasets.c.id == record.id))
+
+    def count_images(self, dataset_id: int) -> int:
+        """How many images the dataset has."""
+        with self._database.read() as connection:
+            return connection.execute(
+                sa.select(sa.func.count()).where(images.c.dataset_id == dataset_id)
+            ).scalar_one()
+
+    def images(self, dataset_id: int, *, offset: int = 0, limit: int | None = None) -> list[Image]:
+        """Images in the order in which they were added."""
+        with self._database.read() as connection:
+            return read_images(connection, dataset_id, offset=offset, limit=limit)
+
+    def find_images(self, dataset_id: int, zarr_urls: Sequence[str]) -> dict[str, Image]:
+        """Those of the given images that the dataset has, by `zarr_url`."""
+        found: dict[str, Image] = {}
+        with self._database.read() as connection:
+            for chunk in chunks(zarr_urls):
+                rows = connection.execute(
+                    _IMAGE_COLUMNS.where(
+                        images.c.dataset_id == dataset_id, images.c.zarr_url.in_(chunk)
+                    )
+                )
+                found.update((row[0], Image(*row)) for row in rows)
+        return found
+
+    def add_images(self, dataset_id: int, new: Sequence[Image]) -> None:
+        """Append images; raises `AlreadyExists` and adds none when one is known already."""
+        with self._database.write() as connection:
+            known = [
+                url
+                for chunk in chunks([image.zarr_url for image in new])
+                for url in connection.execute(
+                    sa.select(images.c.zarr_url).where(
+                        images.c.dataset_id == dataset_id, images.c.zarr_url.in_(chunk)
+                    )
+                ).scalars()
+            ]
+            if known:
+                more = f" and {len(known) - 3} more" if len(known) > 3 else ""
+                raise AlreadyExists(
+                    f"The dataset has {', '.join(known[:3])}{more} already; no image was added. "
+                    "Leave them out, or change them with update_images."
+                )
+            insert_images(connection, dataset_id, new)
+
+    def update_images(self, dataset_id: int, changed: Sequence[Image]) -> None:
+        """Replace origin, attributes and types of known images; raises `NotFound`."""
+        with self._database.write() as connection:
+            for image in changed:
+                done = connection.execute(
+                    sa.update(images)
+                    .where(images.c.dataset_id == dataset_id, images.c.zarr_url == image.zarr_url)
+                    .values(image_values(image))
+                )
+                if done.rowcount == 0:
+                    raise NotFound(f"The dataset has no image {image.zarr_url}.")
+
+    def remove_images(self, dataset_id: int, zarr_urls: Sequence[str]) -> int:
+        """Take images off the list (nothing on disk is touched); return how many there were."""
+        with self._database.write() as connection:
+            return delete_images(connection, dataset_id, zarr_urls)
+
+
+_IMAGE_COLUMNS = sa.select(
+    images.c.zarr_url, images.c.origin, images.c.attributes, images.c.types
+).order_by(images.c.id)
+
+
+def chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    """Cut `values` into pieces that fit into one statement."""
+    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
+
+
+def image_values(image: Image) -> dict[str, Any]:
+    """The columns of an image."""
+    return {
+        "zarr_url": image.zarr_url,
+        "origin": image.origin,
+        "attributes": dict(image.attributes),
+        "types": dict(image.types),
+    }
+
+
+def read_images(
+    connection: sa.Connection, dataset_id: int, *, offset: int = 0, limit: int | None = None
+) -> list[Image]:
+    """The images of a dataset, in order."""
+    query = _IMAGE_COLUMNS.where(images.c.dataset_id == dataset_id)
+    if offset or limit is not None:
+        query = query.offset(offset).limit(limit)
+    return [Image(*row) for row in connection.execute(query)]
+
+
+def insert_images(connection: sa.Connection, dataset_id: int, new: Sequence[Image]) -> None:
+    """Append images that are not there yet."""
+    if new:
+        connection.execute(
+            sa.insert(images), [{"dataset_id": dataset_id, **image_values(i)} for i in new]
+        )
+
+
+def write_images(connection: sa.Connection, dataset_id: int, changed: Sequence[Image]) -> None:
+    """Replace images that are there."""
+    if changed:
+        connection.execute(
+            sa.update(images).where(
+                images.c.dataset_id == dataset_id, images.c.zarr_url == sa.bindparam("known_url")
+            ),
+            [{"known_url": i.zarr_url, **image_values(i)} for i in changed],
+        )
+
+
+def delete_images(connection: sa.Connection, dataset_id: int, zarr_urls: Sequence[str]) -> int:
+    """Take images off the list; return how many there were."""
+    return sum(
+        connection.execute(
+            sa.delete(images).where(images.c.dataset_id == dataset_id, images.c.zarr_url.in_(chunk))
+        ).rowcount
+        for chunk in chunks(zarr_urls)
+    )

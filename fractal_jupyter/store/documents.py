@@ -1,0 +1,203 @@
+"""Resources, profiles and workflows: named JSON documents."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Iterable
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+
+from fractal_jupyter.errors import AlreadyExists, InUse, NotFound
+from fractal_jupyter.store.database import Database
+from fractal_jupyter.store.records import ProfileRecord, Record, ResourceRecord, WorkflowRecord
+from fractal_jupyter.store.tables import jobs, profiles, resources, task_groups, workflows
+
+R = TypeVar("R", bound=Record)
+
+
+def not_found(noun: str, name: object, known: Iterable[str]) -> NotFound:
+    """The error for a name that nothing has, with the names that are nearest."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+    if near:
+        hint = f" Did you mean {' or '.join(repr(n) for n in near)}?"
+    elif names:
+        shown = ", ".join(repr(n) for n in names[:10]) + (", …" if len(names) > 10 else "")
+        hint = f" There are: {shown}."
+    else:
+        hint = f" There is no {noun} yet."
+    return NotFound(f"No {noun} is called {name!r}.{hint}")
+
+
+class NamedRows(Generic[R]):
+    """The rows of a table with a unique name."""
+
+    def __init__(self, database: Database, table: sa.Table, record: type[R], noun: str) -> None:
+        self._database = database
+        self._table = table
+        self._record = record
+        self._noun = noun
+
+    def all(self) -> list[R]:
+        """All, the oldest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(self._table).order_by(self._table.c.id)).all()
+        return [self._record.from_row(row) for row in rows]
+
+    def get(self, name: str) -> R:
+        """The one called `name`; raises `NotFound`."""
+        record = self.find(name)
+        if record is None:
+            raise not_found(self._noun, name, self.names())
+        return record
+
+    def find(self, name: str) -> R | None:
+        """The one called `name`, or None."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                sa.select(self._table).where(self._table.c.name == name)
+            ).one_or_none()
+        return None if row is None else self._record.from_row(row)
+
+    def by_id(self, key: int) -> R:
+        """The one with that id; raises `NotFound`."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                sa.select(self._table).where(self._table.c.id == key)
+            ).one_or_none()
+        if row is None:
+            raise NotFound(f"There is no {self._noun} with the id {key}.")
+        return self._record.from_row(row)
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        with self._database.read() as connection:
+            return sorted(connection.execute(sa.select(self._table.c.name)).scalars())
+
+    def _insert(self, name: str, **values: Any) -> R:
+        try:
+            with self._database.write() as connection:
+                row = connection.execute(
+                    sa.insert(self._table)
+                    .values(name=name, created=time.time(), **values)
+                    .returning(*self._table.c)
+                ).one()
+        except sa.exc.IntegrityError as error:
+            raise AlreadyExists(
+                f"There is a {self._noun} called {name!r} already; "
+                "choose another name, or change or remove that one."
+            ) from error
+        return self._record.from_row(row)
+
+    def _update(self, key: int, name: str, **values: Any) -> R:
+        try:
+            with self._database.write() as connection:
+                row = connection.execute(
+                    sa.update(self._table)
+                    .where(self._table.c.id == key)
+                    .values(name=name, **values)
+                    .returning(*self._table.c)
+                ).one_or_none()
+        except sa.exc.IntegrityError as error:
+            raise AlreadyExists(
+                f"There is a {self._noun} called {name!r} already; choose another name."
+            ) from error
+        if row is None:
+            raise NotFound(f"The {self._noun} {name!r} was removed in the meantime.")
+        return self._record.from_row(row)
+
+
+class Resources(NamedRows[ResourceRecord]):
+    """Resources by name."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, resources, ResourceRecord, "resource")
+
+    def add(self, name: str, document: dict[str, Any], *, warm: bool = True) -> ResourceRecord:
+        """Add a resource; raises `AlreadyExists`."""
+        return self._insert(name, document=document, warm=warm)
+
+    def update(
+        self, key: int, name: str, document: dict[str, Any], *, warm: bool
+    ) -> ResourceRecord:
+        """Replace the document, and with it perhaps the name, of the resource with id `key`."""
+        return self._update(key, name, document=document, warm=warm)
+
+    def remove(self, record: ResourceRecord) -> None:
+        """Remove a resource that no profile and no task group needs; raises `InUse`."""
+        with self._database.write() as connection:
+            users = [
+                f"profile {name!r}"
+                for name in connection.execute(
+                    sa.select(profiles.c.name).where(profiles.c.resource_id == record.id)
+                ).scalars()
+            ] + [
+                f"task group {row.package} {row.version}"
+                for row in connection.execute(
+                    sa.select(task_groups.c.package, task_groups.c.version).where(
+                        task_groups.c.resource_id == record.id
+                    )
+                )
+            ]
+            if users:
+                raise InUse(
+                    f"The resource {record.name!r} is needed by {', '.join(users)}; "
+                    "remove these first."
+                )
+            connection.execute(sa.delete(resources).where(resources.c.id == record.id))
+
+
+class Profiles(NamedRows[ProfileRecord]):
+    """Profiles by name."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, profiles, ProfileRecord, "profile")
+
+    def add(self, name: str, resource_id: int, document: dict[str, Any]) -> ProfileRecord:
+        """Add a profile of a resource; raises `AlreadyExists`."""
+        return self._insert(name, resource_id=resource_id, document=document)
+
+    def update(self, key: int, name: str, document: dict[str, Any]) -> ProfileRecord:
+        """Replace the document, and with it perhaps the name, of the profile with id `key`."""
+        return self._update(key, name, document=document)
+
+    def remove(self, record: ProfileRecord) -> None:
+        """Remove a profile that no unfinished job uses; raises `InUse`."""
+        with self._database.write() as connection:
+            active = list(
+                connection.execute(
+                    sa.select(jobs.c.id).where(
+                        jobs.c.profile_name == record.name,
+                        jobs.c.status.in_(["submitted", "running"]),
+                    )
+                ).scalars()
+            )
+            if active:
+                raise InUse(
+                    f"The profile {record.name!r} is used by the unfinished job"
+                    f"{'s' if len(active) > 1 else ''} {', '.join(map(str, active))}; "
+                    "wait for them, or cancel them."
+                )
+            connection.execute(sa.delete(profiles).where(profiles.c.id == record.id))
+
+
+class Workflows(NamedRows[WorkflowRecord]):
+    """Workflows by name."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, workflows, WorkflowRecord, "workflow")
+
+    def add(self, name: str, steps: list[dict[str, Any]]) -> WorkflowRecord:
+        """Add a workflow; raises `AlreadyExists`."""
+        return self._insert(name, steps=steps)
+
+    def update(self, key: int, name: str, steps: list[dict[str, Any]]) -> WorkflowRecord:
+        """Replace the steps of the workflow with id `key`."""
+        return self._update(key, name, steps=steps)
+
+    def remove(self, record: WorkflowRecord) -> None:
+        """Remove a workflow. Jobs keep their own copy of what they were asked to run."""
+        with self._database.write() as connection:
+            connection.execute(sa.delete(workflows).where(workflows.c.id == record.id))

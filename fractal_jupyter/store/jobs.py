@@ -1,0 +1,211 @@
+"""Jobs, steps and units as clients see and submit them. (Supervisors write through `running`.)"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from fractal_jupyter.errors import NotAllowed, NotFound
+from fractal_jupyter.store.database import Database
+from fractal_jupyter.store.leases import ACTIVE_JOBS
+from fractal_jupyter.store.records import BatchRecord, JobRecord, StepRecord, UnitRecord
+from fractal_jupyter.store.tables import batches, jobs, steps, units
+
+UNIT_COUNTERS = ("total", "running", "done", "failed", "cancelled", "interrupted")
+FINAL_JOBS = ("done", "failed", "cancelled")
+# What a unit's row has without what may be large (arguments and output).
+_SLIM = [sa.literal(None).label(c.name) if c.name == "output" else c for c in units.c]
+
+
+class Jobs:
+    """All jobs of the store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, job: dict[str, Any], job_steps: Sequence[dict[str, Any]]) -> JobRecord:
+        """Add a job with its steps, as `submitted`."""
+        with self._database.write() as connection:
+            row = connection.execute(
+                sa.insert(jobs)
+                .values(status="submitted", cancel_requested=False, created=time.time(), **job)
+                .returning(*jobs.c)
+            ).one()
+            connection.execute(
+                sa.insert(steps),
+                [
+                    {
+                        "job_id": row.id,
+                        "position": position,
+                        "status": "pending",
+                        "phases_planned": 0,
+                        **dict.fromkeys(UNIT_COUNTERS, 0),
+                        **step,
+                    }
+                    for position, step in enumerate(job_steps)
+                ],
+            )
+        return JobRecord.from_row(row)
+
+    def get(self, key: int) -> JobRecord:
+        """The job with that id; raises `NotFound`."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(jobs).where(jobs.c.id == key)).one_or_none()
+        if row is None:
+            raise NotFound(f"There is no job {key}.")
+        return JobRecord.from_row(row)
+
+    def all(
+        self, *, owner: str | None = None, status: str | None = None, limit: int | None = None
+    ) -> list[JobRecord]:
+        """Jobs, the newest first."""
+        query = sa.select(jobs).order_by(jobs.c.id.desc())
+        if owner is not None:
+            query = query.where(jobs.c.owner == owner)
+        if status is not None:
+            query = query.where(jobs.c.status == status)
+        if limit is not None:
+            query = query.limit(limit)
+        with self._database.read() as connection:
+            return [JobRecord.from_row(row) for row in connection.execute(query)]
+
+    def active(self, owner: str) -> list[JobRecord]:
+        """The jobs of `owner` that are not over, the oldest first."""
+        query = (
+            sa.select(jobs)
+            .where(jobs.c.owner == owner, jobs.c.status.in_(ACTIVE_JOBS))
+            .order_by(jobs.c.id)
+        )
+        with self._database.read() as connection:
+            return [JobRecord.from_row(row) for row in connection.execute(query)]
+
+    def steps(self, key: int) -> list[StepRecord]:
+        """The steps of a job, in order."""
+        query = sa.select(steps).where(steps.c.job_id == key).order_by(steps.c.position)
+        with self._database.read() as connection:
+            return [StepRecord.from_row(row) for row in connection.execute(query)]
+
+    def steps_of(self, keys: Sequence[int]) -> dict[int, list[StepRecord]]:
+        """The steps of several jobs, by job."""
+        found: dict[int, list[StepRecord]] = {key: [] for key in keys}
+        query = (
+            sa.select(steps)
+            .where(steps.c.job_id.in_(keys))
+            .order_by(steps.c.job_id, steps.c.position)
+        )
+        with self._database.read() as connection:
+            for row in connection.execute(query):
+                found[row.job_id].append(StepRecord.from_row(row))
+        return found
+
+    def units(
+        self,
+        key: int,
+        *,
+        status: str | None = None,
+        step: int | None = None,
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> list[UnitRecord]:
+        """Units of a job in the order of their indexes, without their outputs."""
+        query = sa.select(*_SLIM).where(units.c.job_id == key).order_by(units.c.index)
+        if status is not None:
+            query = query.where(units.c.status == status)
+        if step is not None:
+            query = query.where(units.c.step == step)
+        if offset or limit is not None:
+            query = query.offset(offset).limit(limit)
+        with self._database.read() as connection:
+            return [UnitRecord.from_row(row) for row in connection.execute(query)]
+
+    def unit(self, key: int, index: int) -> UnitRecord:
+        """One unit, with its output; raises `NotFound`."""
+        query = sa.select(units).where(units.c.job_id == key, units.c.index == index)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                count = connection.execute(
+                    sa.select(sa.func.count()).where(units.c.job_id == key)
+                ).scalar_one()
+                has = f"0 to {count - 1}" if count else "none yet"
+                raise NotFound(f"Job {key} has no unit {index}; its units: {has}.")
+        return UnitRecord.from_row(row)
+
+    def batch(self, batch_id: int) -> BatchRecord:
+        """One batch."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(batches).where(batches.c.id == batch_id)).one()
+        return BatchRecord.from_row(row)
+
+    def batches(self, key: int, *, step: int | None = None) -> list[BatchRecord]:
+        """The batches of a job, in order."""
+        query = sa.select(batches).where(batches.c.job_id == key).order_by(batches.c.id)
+        if step is not None:
+            query = query.where(batches.c.step == step)
+        with self._database.read() as connection:
+            return [BatchRecord.from_row(row) for row in connection.execute(query)]
+
+    def request_cancel(self, key: int) -> JobRecord:
+        """Ask the supervisor to cancel a job; a job that is over stays as it is."""
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.id == key, jobs.c.status.in_(ACTIVE_JOBS))
+                .values(cancel_requested=True)
+            )
+        return self.get(key)
+
+    def request_retry(self, key: int) -> JobRecord:
+        """Submit again what of a job did not succeed; raises `NotAllowed` while it is active."""
+        with self._database.write() as connection:
+            job = connection.execute(sa.select(jobs).where(jobs.c.id == key)).one_or_none()
+            if job is None:
+                raise NotFound(f"There is no job {key}.")
+            if job.status not in ("failed", "cancelled"):
+                raise NotAllowed(
+                    f"Job {key} is {job.status}; only a failed or cancelled job can be retried."
+                )
+            connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.id == key)
+                .values(status="submitted", error=None, cancel_requested=False, ended=None)
+            )
+            connection.execute(
+                sa.update(steps)
+                .where(steps.c.job_id == key, steps.c.status.in_(["failed", "cancelled"]))
+                .values(
+                    status="pending",
+                    error=None,
+                    ended=None,
+                    failed=0,
+                    cancelled=0,
+                    interrupted=0,
+                )
+            )
+            connection.execute(
+                sa.update(units)
+                .where(units.c.job_id == key, units.c.status != "done")
+                .values(
+                    status="pending",
+                    batch_id=None,
+                    **dict.fromkeys(
+                        ("error", "problem", "exit_code", "signal", "started", "ended")
+                        + ("peak_memory", "cpu_seconds", "node", "log")
+                    ),
+                )
+            )
+        return self.get(key)
+
+    def remove(self, key: int) -> JobRecord:
+        """Forget a job that is over; its folder is the caller's business."""
+        job = self.get(key)
+        if job.status not in FINAL_JOBS:
+            raise NotAllowed(f"Job {key} is {job.status}; cancel it before you remove it.")
+        with self._database.write() as connection:
+            connection.execute(
+                sa.delete(jobs).where(jobs.c.id == key, jobs.c.status.in_(FINAL_JOBS))
+            )
+        return job

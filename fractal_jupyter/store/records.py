@@ -1,0 +1,212 @@
+"""What the store returns: one frozen dataclass per table, with the columns as fields.
+
+Times are seconds since the epoch (UTC); sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A row of a table."""
+
+    @classmethod
+    def from_row(cls, row: sa.Row[Any]) -> Self:
+        """Make the record of a row that has all columns of the table."""
+        return cls(**row._mapping)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceRecord(Record):
+    """Where computing happens. `warm` is whether units may be forked from a warm process."""
+
+    id: int
+    name: str
+    document: dict[str, Any]
+    warm: bool
+    created: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileRecord(Record):
+    """As whom computing happens."""
+
+    id: int
+    name: str
+    resource_id: int
+    document: dict[str, Any]
+    created: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskGroupRecord(Record):
+    """One installed version of one task package."""
+
+    id: int
+    resource_id: int
+    package: str
+    version: str | None
+    origin: str
+    request: dict[str, Any]
+    folder: str
+    python_version: str
+    python: str | None
+    package_root: str | None
+    freeze: list[str] | None
+    size_bytes: int | None
+    active: bool
+    created: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityRecord(Record):
+    """Something done to a task group: `pending`, `ongoing`, `OK` or `failed`."""
+
+    id: int
+    task_group_id: int | None
+    action: str
+    subject: str
+    status: str
+    error: str | None
+    log: str
+    created: float
+    ended: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRecord(Record):
+    """One entry of the manifest of a task group."""
+
+    id: int
+    task_group_id: int
+    name: str
+    entry: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetRecord(Record):
+    """A folder of OME-Zarr images, with its image list in the table of images."""
+
+    id: int
+    name: str
+    zarr_dir: str
+    project_dir: str
+    created: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowRecord(Record):
+    """An ordered list of steps."""
+
+    id: int
+    name: str
+    steps: list[dict[str, Any]]
+    created: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord(Record):
+    """One submission. `request` is what was asked for, frozen at submission."""
+
+    id: int
+    owner: str
+    name: str
+    status: str
+    error: str | None
+    waiting_for: str | None
+    dataset_id: int
+    dataset_name: str
+    resource_name: str
+    profile_name: str
+    request: dict[str, Any]
+    folder: str | None
+    cancel_requested: bool
+    created: float
+    started: float | None
+    ended: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord(Record):
+    """One step of a job; `request` is the task as it was at submission, with its arguments."""
+
+    job_id: int
+    position: int
+    task_name: str
+    package: str
+    version: str | None
+    request: dict[str, Any]
+    status: str
+    error: str | None
+    mode: str | None
+    phases_planned: int
+    type_filter: dict[str, bool] | None
+    total: int
+    running: int
+    done: int
+    failed: int
+    cancelled: int
+    interrupted: int
+    started: float | None
+    ended: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitRecord(Record):
+    """One command-line process of a step. `args` are those that differ between units."""
+
+    job_id: int
+    index: int
+    step: int
+    phase: str
+    batch_id: int | None
+    zarr_url: str | None
+    args: dict[str, Any]
+    status: str
+    error: str | None
+    problem: str | None
+    exit_code: int | None
+    signal: int | None
+    started: float | None
+    ended: float | None
+    peak_memory: int | None
+    cpu_seconds: float | None
+    node: str | None
+    output: Any
+    merged: bool
+    log: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRecord(Record):
+    """Units that one worker runs: `planned` (intent only), `submitted` or `ended`."""
+
+    id: int
+    job_id: int
+    step: int
+    phase: str
+    name: str
+    folder: str
+    status: str
+    handle: dict[str, Any] | None
+    submissions: int
+    fruitless: int
+    positions: dict[str, list[int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseRecord(Record):
+    """Who drives the jobs of one user."""
+
+    owner: str
+    token: str
+    epoch: int
+    beat: int
+    released: bool
+    process: dict[str, Any]
+    address: bytes | None

@@ -1,0 +1,367 @@
+"""What a supervisor writes while it drives jobs. Every transaction checks its lease first."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from fractal_jupyter.models.images import Image
+from fractal_jupyter.store.database import Database
+from fractal_jupyter.store.datasets import delete_images, insert_images, read_images, write_images
+from fractal_jupyter.store.leases import Lease, check
+from fractal_jupyter.store.records import BatchRecord, JobRecord, StepRecord, UnitRecord
+from fractal_jupyter.store.tables import batches, jobs, steps, units
+
+# What a unit can be, and the counter of its step that it counts in; pending units are the rest.
+COUNTED = ("running", "done", "failed", "cancelled", "interrupted")
+
+
+class Running:
+    """The writes of the supervisor that holds `lease`; each raises `LeaseLost` when it is gone."""
+
+    def __init__(self, database: Database, lease: Lease) -> None:
+        self._database = database
+        self.lease = lease
+
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        with self._database.write() as connection:
+            check(connection, self.lease)
+            yield connection
+
+    # jobs
+
+    def start_job(self, job: JobRecord) -> str | None:
+        """Make a job `running`, unless its dataset is taken.
+
+        Returns:
+            None when the job runs now, else in words which job it waits for.
+        """
+        with self._write() as connection:
+            other = connection.execute(
+                sa.select(jobs.c.id, jobs.c.name, jobs.c.status)
+                .where(
+                    jobs.c.dataset_id == job.dataset_id,
+                    jobs.c.id != job.id,
+                    sa.or_(
+                        jobs.c.status == "running",
+                        sa.and_(
+                            jobs.c.status == "submitted",
+                            jobs.c.owner == job.owner,
+                            jobs.c.id < job.id,
+                        ),
+                    ),
+                )
+                .order_by(jobs.c.id)
+                .limit(1)
+            ).one_or_none()
+            waiting = None
+            values: dict[str, Any] = {"status": "running", "waiting_for": None}
+            if other is not None:
+                waiting = (
+                    f"waits for job {other.id} ({other.name}), which works on the dataset "
+                    f"{job.dataset_name!r}"
+                )
+                values = {"waiting_for": waiting}
+            elif job.started is None:
+                values["started"] = time.time()
+            if other is None or job.waiting_for != waiting:
+                connection.execute(sa.update(jobs).where(jobs.c.id == job.id).values(values))
+        return waiting
+
+    def end_job(self, job_id: int, *, status: str, error: str | None) -> None:
+        """Record how a job ended."""
+        with self._write() as connection:
+            connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.id == job_id)
+                .values(status=status, error=error, waiting_for=None, ended=time.time())
+            )
+
+    def cancel_requested(self, job_id: int) -> bool:
+        """Whether somebody wants the job cancelled (a read, without the lease)."""
+        with self._database.read() as connection:
+            return bool(
+                connection.execute(
+                    sa.select(jobs.c.cancel_requested).where(jobs.c.id == job_id)
+                ).scalar()
+            )
+
+    # steps
+
+    def update_step(self, job_id: int, position: int, **values: Any) -> None:
+        """Set columns of a step."""
+        with self._write() as connection:
+            _update_step(connection, job_id, position, **values)
+
+    def begin_step(self, step: StepRecord) -> None:
+        """Record that a step runs (again)."""
+        started = step.started or time.time()
+        self.update_step(step.job_id, step.position, status="running", started=started)
+
+    def end_step(self, step: StepRecord, *, status: str, error: str | None) -> None:
+        """Record how a step ended."""
+        self.update_step(step.job_id, step.position, status=status, error=error, ended=time.time())
+
+    def cancel_step(self, step: StepRecord) -> None:
+        """Record that a step will not go on, and that its units that have not run will not."""
+        with self._write() as connection:
+            count = connection.execute(
+                sa.update(units)
+                .where(
+                    units.c.job_id == step.job_id,
+                    units.c.step == step.position,
+                    units.c.status == "pending",
+                )
+                .values(status="cancelled", error="The job was cancelled.")
+            ).rowcount
+            _update_step(
+                connection,
+                step.job_id,
+                step.position,
+                status="cancelled",
+                cancelled=steps.c.cancelled + count,
+                ended=time.time(),
+            )
+
+    def first_bad_unit(self, job_id: int, position: int) -> UnitRecord:
+        """The first unit of a step that failed, or that was interrupted or cancelled."""
+        rank = sa.case(
+            (units.c.status == "failed", 0), (units.c.status == "interrupted", 1), else_=2
+        )
+        query = (
+            sa.select(units)
+            .where(
+                units.c.job_id == job_id,
+                units.c.step == position,
+                units.c.status.in_(["failed", "interrupted", "cancelled"]),
+            )
+            .order_by(rank, units.c.index)
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            return UnitRecord.from_row(connection.execute(query).one())
+
+    def images(self, dataset_id: int) -> list[Image]:
+        """The image list of a dataset."""
+        with self._database.read() as connection:
+            return read_images(connection, dataset_id)
+
+    def add_units(
+        self,
+        step: StepRecord,
+        *,
+        phase: str,
+        planned: Sequence[tuple[str | None, dict[str, Any]]],
+        type_filter: Mapping[str, bool],
+    ) -> None:
+        """Add the units of one phase, as (zarr_url, arguments), numbered on through the job."""
+        with self._write() as connection:
+            last = connection.execute(
+                sa.select(sa.func.max(units.c.index)).where(units.c.job_id == step.job_id)
+            ).scalar()
+            first = 0 if last is None else last + 1
+            if planned:
+                connection.execute(
+                    sa.insert(units),
+                    [
+                        {
+                            "job_id": step.job_id,
+                            "index": first + number,
+                            "step": step.position,
+                            "phase": phase,
+                            "zarr_url": zarr_url,
+                            "args": args,
+                            "status": "pending",
+                            "merged": False,
+                        }
+                        for number, (zarr_url, args) in enumerate(planned)
+                    ],
+                )
+            _update_step(
+                connection,
+                step.job_id,
+                step.position,
+                phases_planned=steps.c.phases_planned + 1,
+                total=steps.c.total + len(planned),
+                type_filter=dict(type_filter),
+            )
+
+    def unit_statuses(self, job_id: int, position: int, phase: str) -> dict[int, str]:
+        """The status of each unit of a phase, by index."""
+        query = (
+            sa.select(units.c.index, units.c.status)
+            .where(units.c.job_id == job_id, units.c.step == position, units.c.phase == phase)
+            .order_by(units.c.index)
+        )
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def units_of(
+        self, job_id: int, position: int, phase: str, *, status: str | None = None
+    ) -> list[UnitRecord]:
+        """The units of a phase, with arguments and outputs, by index."""
+        query = (
+            sa.select(units)
+            .where(units.c.job_id == job_id, units.c.step == position, units.c.phase == phase)
+            .order_by(units.c.index)
+        )
+        if status is not None:
+            query = query.where(units.c.status == status)
+        with self._database.read() as connection:
+            return [UnitRecord.from_row(row) for row in connection.execute(query)]
+
+    def merge_images(
+        self,
+        dataset_id: int,
+        step: StepRecord,
+        phase: str,
+        *,
+        added: Sequence[Image],
+        changed: Sequence[Image],
+        removed: Sequence[str],
+    ) -> None:
+        """Change the image list and mark the outputs of the phase as merged, in one go."""
+        with self._write() as connection:
+            write_images(connection, dataset_id, changed)
+            insert_images(connection, dataset_id, added)
+            delete_images(connection, dataset_id, removed)
+            connection.execute(
+                sa.update(units)
+                .where(
+                    units.c.job_id == step.job_id,
+                    units.c.step == step.position,
+                    units.c.phase == phase,
+                    units.c.status == "done",
+                )
+                .values(merged=True)
+            )
+
+    # batches and their results
+
+    def add_batches(
+        self, step: StepRecord, phase: str, named: Sequence[tuple[str, str, Sequence[int]]]
+    ) -> list[BatchRecord]:
+        """Record the intent to submit batches, given as (name, folder, unit indexes)."""
+        added = []
+        with self._write() as connection:
+            for name, folder, indexes in named:
+                row = connection.execute(
+                    sa.insert(batches)
+                    .values(
+                        job_id=step.job_id,
+                        step=step.position,
+                        phase=phase,
+                        name=name,
+                        folder=folder,
+                        status="planned",
+                        submissions=0,
+                        fruitless=0,
+                        positions={},
+                    )
+                    .returning(*batches.c)
+                ).one()
+                added.append(BatchRecord.from_row(row))
+                connection.execute(
+                    sa.update(units).where(
+                        units.c.job_id == step.job_id, units.c.index == sa.bindparam("unit")
+                    ),
+                    [{"unit": index, "batch_id": row.id} for index in indexes],
+                )
+        return added
+
+    def open_batches(self, job_id: int, position: int, phase: str) -> list[BatchRecord]:
+        """The batches of a phase that have not ended."""
+        query = sa.select(batches).where(
+            batches.c.job_id == job_id,
+            batches.c.step == position,
+            batches.c.phase == phase,
+            batches.c.status != "ended",
+        )
+        with self._database.read() as connection:
+            return [BatchRecord.from_row(row) for row in connection.execute(query)]
+
+    def count_batches(self, job_id: int, position: int, phase: str) -> int:
+        """How many batches a phase has had so far."""
+        query = sa.select(sa.func.count()).where(
+            batches.c.job_id == job_id, batches.c.step == position, batches.c.phase == phase
+        )
+        with self._database.read() as connection:
+            return connection.execute(query).scalar_one()
+
+    def batch_units(self, batch: BatchRecord) -> list[int]:
+        """The indexes of the units of a batch."""
+        query = sa.select(units.c.index).where(
+            units.c.job_id == batch.job_id, units.c.batch_id == batch.id
+        )
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def update_batches(self, changes: Mapping[int, Mapping[str, Any]]) -> None:
+        """Set columns of batches, by id, in one transaction."""
+        with self._write() as connection:
+            for key, values in changes.items():
+                connection.execute(sa.update(batches).where(batches.c.id == key).values(**values))
+
+    def record_results(
+        self,
+        step: StepRecord,
+        *,
+        changes: Mapping[int, Mapping[str, Any]],
+        counters: Counter[str],
+        positions: Mapping[int, Mapping[str, list[int]]],
+        mode: str | None = None,
+    ) -> None:
+        """Record what workers reported, and how far their files were read, in one transaction.
+
+        Args:
+            step: The step that the units belong to.
+            changes: Columns to set, by index of the unit.
+            counters: What to add to the counters of the step, by status.
+            positions: How far the files of each batch were read, by id of the batch.
+            mode: How units are started, in words, when that has changed.
+        """
+        with self._write() as connection:
+            for columns, rows in _by_columns(changes).items():
+                connection.execute(
+                    sa.update(units)
+                    .where(
+                        units.c.job_id == step.job_id, units.c.index == sa.bindparam("unit_index")
+                    )
+                    .values({name: sa.bindparam(name) for name in columns}),
+                    rows,
+                )
+            values: dict[str, Any] = {
+                name: steps.c[name] + change for name, change in counters.items() if change
+            }
+            if mode is not None:
+                values["mode"] = mode
+            if values:
+                _update_step(connection, step.job_id, step.position, **values)
+            for key, position in positions.items():
+                connection.execute(
+                    sa.update(batches).where(batches.c.id == key).values(positions=dict(position))
+                )
+
+
+def _update_step(connection: sa.Connection, job_id: int, position: int, **values: Any) -> None:
+    connection.execute(
+        sa.update(steps)
+        .where(steps.c.job_id == job_id, steps.c.position == position)
+        .values(**values)
+    )
+
+
+def _by_columns(
+    changes: Mapping[int, Mapping[str, Any]],
+) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+    """Group changes that set the same columns, so that each group is one prepared statement."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for index, values in changes.items():
+        groups.setdefault(tuple(sorted(values)), []).append({"unit_index": index, **values})
+    return groups

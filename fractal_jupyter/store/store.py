@@ -1,0 +1,50 @@
+"""The store: one database, and a repository for each noun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fractal_jupyter.store.database import Database
+from fractal_jupyter.store.datasets import Datasets
+from fractal_jupyter.store.documents import Profiles, Resources, Workflows
+from fractal_jupyter.store.jobs import Jobs
+from fractal_jupyter.store.leases import Leases
+from fractal_jupyter.store.schema import prepare
+from fractal_jupyter.store.task_groups import Activities, TaskGroups
+
+
+def default_folder() -> Path:
+    """The folder of this user's store: `fractal` in Jupyter's data directory."""
+    from jupyter_core.paths import jupyter_data_dir
+
+    return Path(jupyter_data_dir()) / "fractal"
+
+
+def default_url() -> str:
+    """The URL of this user's store."""
+    return f"sqlite:///{default_folder() / 'fractal.db'}"
+
+
+class Store:
+    """Everything that is remembered. Usable from any thread, and by several processes at once.
+
+    Args:
+        url: SQLAlchemy URL of the database; by default this user's own.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self.url = url or default_url()
+        self.database = Database(self.url)
+        prepare(self.database)
+        self.resources = Resources(self.database)
+        self.profiles = Profiles(self.database)
+        self.task_groups = TaskGroups(self.database)
+        self.activities = Activities(self.database)
+        self.datasets = Datasets(self.database)
+        self.workflows = Workflows(self.database)
+        self.jobs = Jobs(self.database)
+        self.leases = Leases(self.database)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.database.close()
