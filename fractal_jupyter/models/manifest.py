@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
@@ -22,6 +21,7 @@ from pydantic import (
 
 from fractal_jupyter.errors import InvalidManifest
 from fractal_jupyter.models.problems import from_pydantic, listing
+from fractal_jupyter.models.types import NonEmptyStr
 
 TaskType = Literal[
     "parallel", "non_parallel", "compound", "converter_non_parallel", "converter_compound"
@@ -34,7 +34,6 @@ _WITH_NON_PARALLEL: Final = CONVERTERS | {"non_parallel", "compound"}
 _WITH_PARALLEL: Final[frozenset[TaskType]] = frozenset(
     {"parallel", "compound", "converter_compound"}
 )
-_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class TaskEntry(BaseModel):
@@ -63,10 +62,10 @@ class TaskEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: _Name
+    name: NonEmptyStr
     type: TaskType
-    executable_non_parallel: _Name | None = None
-    executable_parallel: _Name | None = None
+    executable_non_parallel: NonEmptyStr | None = None
+    executable_parallel: NonEmptyStr | None = None
     meta_non_parallel: dict[str, Any] = Field(default_factory=dict)
     meta_parallel: dict[str, Any] = Field(default_factory=dict)
     args_schema_non_parallel: dict[str, Any] | None = None

@@ -85,7 +85,7 @@ def test_fields_are_read_and_unknown_ones_left_out() -> None:
 def test_entries_are_frozen() -> None:
     (task,) = read(PARALLEL).task_list
     with pytest.raises(ValidationError):
-        task.name = "other"  # type: ignore[misc]
+        task.name = "other"
 
 
 @pytest.mark.parametrize(
