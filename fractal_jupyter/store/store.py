@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
 
 from fractal_jupyter.store.database import Database
 from fractal_jupyter.store.datasets import Datasets
@@ -10,6 +14,7 @@ from fractal_jupyter.store.documents import Profiles, Resources, Workflows
 from fractal_jupyter.store.jobs import Jobs
 from fractal_jupyter.store.leases import Leases
 from fractal_jupyter.store.schema import prepare
+from fractal_jupyter.store.tables import profiles, resources
 from fractal_jupyter.store.task_groups import Activities, TaskGroups
 
 
@@ -44,6 +49,26 @@ class Store:
         self.workflows = Workflows(self.database)
         self.jobs = Jobs(self.database)
         self.leases = Leases(self.database)
+
+    def add_first_resource(self, resource: dict[str, Any], profile: dict[str, Any]) -> None:
+        """Add a resource and a profile of it, unless there is a resource already.
+
+        In one transaction, since several notebooks may open a new store at the same time.
+        """
+        now = time.time()
+        with self.database.write() as connection:
+            if connection.execute(sa.select(resources.c.id).limit(1)).scalar() is not None:
+                return
+            key = connection.execute(
+                sa.insert(resources)
+                .values(name=resource["name"], document=resource, warm=True, created=now)
+                .returning(resources.c.id)
+            ).scalar_one()
+            connection.execute(
+                sa.insert(profiles).values(
+                    name=profile["name"], resource_id=key, document=profile, created=now
+                )
+            )
 
     def close(self) -> None:
         """Close the connections."""

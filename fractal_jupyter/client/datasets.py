@@ -1,0 +1,246 @@
+"""Datasets: OME-Zarr images, as a list that tasks change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+from fractal_jupyter.client.listing import Listing
+from fractal_jupyter.errors import InvalidDocument
+from fractal_jupyter.models.images import (
+    Image,
+    is_below,
+    normalize_url,
+    parse_images,
+)
+from fractal_jupyter.store.records import DatasetRecord
+from fractal_jupyter.store.store import Store
+
+SHOWN_AT_EACH_END = 5
+
+
+class Images(Sequence[Image]):
+    """The image list of a dataset, read from the store as it is asked for."""
+
+    def __init__(self, store: Store, dataset: DatasetRecord) -> None:
+        self._store = store
+        self._dataset = dataset
+
+    def __len__(self) -> int:
+        return self._store.datasets.count_images(self._dataset.id)
+
+    @overload
+    def __getitem__(self, index: int) -> Image: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Image]: ...
+
+    def __getitem__(self, index: int | slice) -> Image | Sequence[Image]:
+        """The image at a position, or a list of some."""
+        if isinstance(index, slice):
+            return self._store.datasets.images(self._dataset.id)[index]
+        count = len(self)
+        position = index + count if index < 0 else index
+        if not 0 <= position < count:
+            raise IndexError(f"The dataset has {count} images; there is no number {index}.")
+        return self._store.datasets.images(self._dataset.id, offset=position, limit=1)[0]
+
+    def __iter__(self) -> Any:
+        return iter(self._store.datasets.images(self._dataset.id))
+
+    def _ends(self) -> tuple[list[Image], int]:
+        total = len(self)
+        first = self._store.datasets.images(self._dataset.id, limit=SHOWN_AT_EACH_END)
+        rest = max(0, min(SHOWN_AT_EACH_END, total - SHOWN_AT_EACH_END))
+        last = self._store.datasets.images(self._dataset.id, offset=total - rest, limit=rest)
+        return first + last, total
+
+    def __repr__(self) -> str:
+        from fractal_jupyter.display.text import images_text
+
+        shown, total = self._ends()
+        return images_text(
+            shown, total=total, dataset=self._dataset.name, zarr_dir=self._dataset.zarr_dir
+        )
+
+    def _repr_html_(self) -> str:
+        from fractal_jupyter.display.html import images_html
+
+        shown, total = self._ends()
+        return images_html(
+            shown, total=total, dataset=self._dataset.name, zarr_dir=self._dataset.zarr_dir
+        )
+
+
+class Dataset:
+    """One dataset."""
+
+    def __init__(self, store: Store, record: DatasetRecord) -> None:
+        self._store = store
+        self._record = record
+
+    @property
+    def name(self) -> str:
+        """The unique name."""
+        return self._record.name
+
+    @property
+    def zarr_dir(self) -> str:
+        """The folder below which all images of the dataset are."""
+        return self._record.zarr_dir
+
+    @property
+    def project_dir(self) -> str:
+        """The folder that tasks may use for caches (`<project_dir>/.fractal_cache`)."""
+        return self._record.project_dir
+
+    @property
+    def images(self) -> Images:
+        """The image list."""
+        return Images(self._store, self._record)
+
+    def add_images(self, images: Iterable[Mapping[str, Any] | Image]) -> Images:
+        """Add images at the end of the list.
+
+        Args:
+            images: `{"zarr_url", "origin"?, "attributes"?, "types"?}` each.
+
+        Raises:
+            InvalidDocument: An image is wrong, or not below `zarr_dir`; none is added.
+            AlreadyExists: The dataset has one of them; none is added.
+        """
+        parsed = parse_images(images)
+        outside = [i.zarr_url for i in parsed if not is_below(i.zarr_url, self.zarr_dir)]
+        if outside:
+            more = f" and {len(outside) - 1} more" if len(outside) > 1 else ""
+            raise InvalidDocument(
+                f"{outside[0]}{more}: images of the dataset {self.name!r} must be below its "
+                f"zarr_dir, {self.zarr_dir}. No image was added."
+            )
+        self._store.datasets.add_images(self._record.id, parsed)
+        return self.images
+
+    def update_images(self, images: Iterable[Mapping[str, Any] | Image]) -> Images:
+        """Replace origin, attributes and types of images that the dataset has."""
+        self._store.datasets.update_images(self._record.id, parse_images(images))
+        return self.images
+
+    def remove_images(self, zarr_urls: Iterable[str]) -> int:
+        """Take images off the list (their files stay); return how many were on it."""
+        urls = [normalize_url(url) for url in zarr_urls]
+        return self._store.datasets.remove_images(self._record.id, urls)
+
+    def scan(self, folder: str | Path | None = None) -> Listing[Image]:
+        """Look for OME-Zarr images and plates, and add those that are not on the list.
+
+        Args:
+            folder: Where to look; by default all of `zarr_dir`.
+
+        Returns:
+            The images that were added. Folders that could not be read are warned of.
+        """
+        import warnings
+
+        from fractal_jupyter.worker.scan import scan
+
+        found = scan(str(folder or self.zarr_dir))
+        for warning in found["warnings"]:
+            warnings.warn(str(warning), stacklevel=2)
+        images = parse_images(found["images"])
+        known = self._store.datasets.find_images(
+            self._record.id, [image.zarr_url for image in images]
+        )
+        new = [image for image in images if image.zarr_url not in known]
+        self.add_images(new)
+        return self._listing(new)
+
+    def _listing(self, images: Sequence[Image]) -> Listing[Image]:
+        from fractal_jupyter.display.html import images_html
+        from fractal_jupyter.display.text import images_text
+
+        def ends(items: Sequence[Image]) -> Sequence[Image]:
+            if len(items) <= 2 * SHOWN_AT_EACH_END:
+                return items
+            return [*items[:SHOWN_AT_EACH_END], *items[-SHOWN_AT_EACH_END:]]
+
+        where = {"dataset": self.name, "zarr_dir": self.zarr_dir}
+        return Listing(
+            images,
+            html=lambda items: images_html(ends(items), total=len(items), **where),
+            text=lambda items: images_text(ends(items), total=len(items), **where),
+        )
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.name!r}, {len(self.images)} images in {self.zarr_dir}>"
+
+    def _repr_html_(self) -> str:
+        from fractal_jupyter.display.html import dataset_html
+
+        shown, total = self.images._ends()
+        return dataset_html(self._record, shown, total=total)
+
+
+class Datasets:
+    """All datasets of the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def create(
+        self, name: str, *, zarr_dir: str | Path, project_dir: str | Path | None = None
+    ) -> Dataset:
+        """Make a dataset without images; see `Dataset.scan` and `Dataset.add_images`.
+
+        Args:
+            name: A new, unique name.
+            zarr_dir: Absolute path (or S3 URL) below which all its images are and will be.
+            project_dir: Where tasks may keep caches; by default `zarr_dir`.
+
+        Raises:
+            InvalidDocument: A path is not absolute.
+            AlreadyExists: The name is taken.
+        """
+        if not name.strip():
+            raise InvalidDocument("A dataset needs a name.")
+        urls = {"zarr_dir": str(zarr_dir), "project_dir": str(project_dir or zarr_dir)}
+        for field, url in urls.items():
+            try:
+                urls[field] = normalize_url(url)
+            except ValueError as error:
+                raise InvalidDocument(
+                    f"{field} of the dataset {name!r}: found {url!r}, allowed is {error}. "
+                    "(A relative path would mean another folder in the job.)"
+                ) from error
+        record = self._store.datasets.add(
+            name, zarr_dir=urls["zarr_dir"], project_dir=urls["project_dir"]
+        )
+        return Dataset(self._store, record)
+
+    def list(self) -> Listing[Dataset]:
+        """All datasets, the oldest first."""
+        from fractal_jupyter.display.html import datasets_html
+        from fractal_jupyter.display.text import datasets_text
+
+        def rows(items: Sequence[Dataset]) -> Sequence[tuple[DatasetRecord, int]]:
+            return [(item._record, len(item.images)) for item in items]
+
+        return Listing(
+            (Dataset(self._store, record) for record in self._store.datasets.all()),
+            html=lambda items: datasets_html(rows(items)),
+            text=lambda items: datasets_text(rows(items)),
+        )
+
+    def get(self, name: str) -> Dataset:
+        """The dataset called `name`; raises `NotFound`."""
+        return Dataset(self._store, self._store.datasets.get(name))
+
+    def remove(self, name: str) -> None:
+        """Forget a dataset and its list (files stay); raises `InUse` while jobs belong to it."""
+        self._store.datasets.remove(self._store.datasets.get(name))
+
+    def __repr__(self) -> str:
+        return repr(self.list())
+
+    def _repr_html_(self) -> str:
+        return self.list()._repr_html_()

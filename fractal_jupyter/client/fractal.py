@@ -1,0 +1,280 @@
+"""`Fractal`: where everything starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fractal_jupyter.client.datasets import Dataset, Datasets
+from fractal_jupyter.client.defaults import add_local_resource
+from fractal_jupyter.client.jobs import Job, Jobs
+from fractal_jupyter.client.plans import Plan, make_plan
+from fractal_jupyter.client.profiles import Profiles
+from fractal_jupyter.client.resources import Resources
+from fractal_jupyter.client.tasks import Task, TaskGroup, TaskGroups, Tasks
+from fractal_jupyter.client.workflows import Workflow, Workflows
+from fractal_jupyter.errors import Ambiguous, InvalidArguments
+from fractal_jupyter.models.workflow import parse_workflow
+from fractal_jupyter.runner.launch import ensure_supervisor
+from fractal_jupyter.runner.submission import JobRequest, submit
+from fractal_jupyter.store.records import ProfileRecord
+from fractal_jupyter.store.store import Store
+
+STORE_VARIABLE = "FRACTAL_JUPYTER_STORE"
+
+
+class Fractal:
+    """Run Fractal tasks on OME-Zarr images.
+
+    The first use makes a store in this user's Jupyter data directory, with a resource for this
+    machine ("Local resource") and a profile of it ("Local profile").
+
+    Args:
+        url: SQLAlchemy URL of another store, `"sqlite:////some/folder/fractal.db"`; by default
+            the value of `FRACTAL_JUPYTER_STORE`, or else this user's own store.
+        profile: Name of the profile that is used where none is given.
+
+    Attributes:
+        resources: Where computing happens.
+        profiles: As whom.
+        task_groups: Installed task packages.
+        tasks: The tasks of all of them.
+        datasets: Image lists.
+        workflows: Ordered lists of steps.
+        jobs: What was submitted.
+
+    Raises:
+        StoreError: The store cannot be opened.
+
+    Example:
+        >>> fractal = Fractal()
+        >>> group = fractal.collect("fractal-tasks-core==2.1.0")
+        >>> dataset = fractal.datasets.create("plate", zarr_dir="/data/out")
+        >>> job = fractal.submit("Project Image", dataset, args={"method": "mip"})
+    """
+
+    def __init__(self, url: str | None = None, *, profile: str | None = None) -> None:
+        self._store = Store(url or os.environ.get(STORE_VARIABLE))
+        add_local_resource(self._store)
+        self.resources = Resources(self._store)
+        self.profiles = Profiles(self._store)
+        self.task_groups = TaskGroups(self._store)
+        self.tasks = Tasks(self._store)
+        self.datasets = Datasets(self._store)
+        self.workflows = Workflows(self._store)
+        self.jobs = Jobs(self._store)
+        self._profile: str | None = None
+        if profile is not None:
+            self.use(profile)
+        ensure_supervisor(self._store)
+
+    @property
+    def url(self) -> str:
+        """The URL of the store."""
+        return self._store.url
+
+    @property
+    def profile(self) -> str | None:
+        """The name of the profile that is used where none is given; see `use`."""
+        if self._profile is not None:
+            return self._profile
+        names = self._store.profiles.names()
+        return names[0] if len(names) == 1 else None
+
+    def use(self, profile: str) -> None:
+        """Use a profile where none is given, as long as this object lives."""
+        self._profile = self._store.profiles.get(profile).name
+
+    def collect(
+        self,
+        requirement: str | Path,
+        *,
+        profile: str | None = None,
+        python: str | None = None,
+        extras: Sequence[str] = (),
+        pins: Mapping[str, str] | None = None,
+        pins_before: Mapping[str, str] | None = None,
+        uv: bool = True,
+    ) -> TaskGroup:
+        """Install a task package into an environment of its own, and read its tasks.
+
+        Args:
+            requirement: `"name"`, `"name==1.2.3"`, `"name[extra]==1.2.3"`, or the path of a
+                wheel file.
+            profile: Name of the profile whose resource gets the environment.
+            python: Python version, a key of the resource's `tasks_python_config.versions`; by
+                default its `default_version`.
+            extras: Extras of the package, in addition to those in `requirement`.
+            pins: Versions, by package, that are installed after the package.
+            pins_before: Versions, by package, that are installed before it.
+            uv: Whether to build with uv (fast) or, when false, with pip.
+
+        Returns:
+            The task group; the one that is there already when the same was collected before.
+
+        Raises:
+            CollectionError: The environment could not be built; says why, and nothing is left.
+        """
+        return self.task_groups.collect(
+            requirement,
+            profile=self._profile_record(profile),
+            python=python,
+            extras=extras,
+            pins_before=pins_before or {},
+            pins_after=pins or {},
+            uv=uv,
+        )
+
+    def submit(
+        self,
+        task: str | Task | Workflow,
+        dataset: str | Dataset,
+        *,
+        args: Mapping[str, Any] | None = None,
+        args_non_parallel: Mapping[str, Any] | None = None,
+        args_parallel: Mapping[str, Any] | None = None,
+        meta: Mapping[str, Any] | None = None,
+        version: str | None = None,
+        profile: str | None = None,
+        first: int = 0,
+        last: int | None = None,
+        type_filters: Mapping[str, bool] | None = None,
+        attribute_filters: Mapping[str, Sequence[Any]] | None = None,
+        account: str | None = None,
+        worker_init: str | None = None,
+        memory_limit: str | int | None = None,
+        warm: bool = True,
+        rerun_interrupted: bool = False,
+        name: str | None = None,
+    ) -> Job:
+        """Submit a task or a workflow on a dataset; returns at once.
+
+        Args:
+            task: A task, its name, or a workflow. (The name of a workflow is given as
+                `fractal.workflows.get(name)`.)
+            dataset: A dataset or its name.
+            args: Arguments of a single task; those of a compound task go to the part whose
+                schema has the name.
+            args_non_parallel: Arguments of the part that runs once.
+            args_parallel: Arguments of the part that runs for each image.
+            meta: `cpus_per_task`, `mem`, `needs_gpu`, … of a single task.
+            version: Version of the task's package, where several are installed.
+            profile: Name of a profile; see `use`.
+            first: Position of the first step of the workflow to run.
+            last: Position of the last one; None for all.
+            type_filters: Types that the images must have at the start, `{"is_3D": True}`.
+            attribute_filters: Allowed values by attribute, `{"well": ["B03", "B04"]}`.
+            account: SLURM account.
+            worker_init: Shell lines to run before the worker, on SLURM.
+            memory_limit: Most memory that a unit may use on this machine, `"2G"`.
+            warm: False to start each unit as a process of its own that does its own imports.
+            rerun_interrupted: True to run again, without being asked, units that were cut off
+                (a task that changes images in place may then apply its change twice).
+            name: What the job is called in lists; by default the task's or workflow's name.
+
+        Returns:
+            The job.
+
+        Raises:
+            FractalError: Something is wrong with the request; nothing was started.
+        """
+        single = {
+            "args": args,
+            "args_non_parallel": args_non_parallel,
+            "args_parallel": args_parallel,
+            "meta": meta,
+            "version": version,
+        }
+        request = self._request(
+            task,
+            dataset,
+            single={key: value for key, value in single.items() if value is not None},
+            profile=profile,
+            first=first,
+            last=last,
+            type_filters=type_filters or {},
+            attribute_filters=attribute_filters or {},
+            account=account,
+            worker_init=worker_init,
+            memory_limit=memory_limit,
+            warm=warm,
+            rerun_interrupted=rerun_interrupted,
+            name=name,
+        )
+        return Job(self._store, submit(self._store, request).id)
+
+    def plan(
+        self,
+        task: str | Task | Workflow,
+        dataset: str | Dataset,
+        *,
+        profile: str | None = None,
+        **options: Any,
+    ) -> Plan:
+        """Show what `submit` with the same arguments would run; runs nothing.
+
+        Raises:
+            FractalError: As `submit` would.
+        """
+        single_names = ("args", "args_non_parallel", "args_parallel", "meta", "version")
+        single = {name: options.pop(name) for name in single_names if options.get(name) is not None}
+        request = self._request(task, dataset, single=single, profile=profile, **options)
+        return make_plan(self._store, request)
+
+    def _request(
+        self,
+        task: str | Task | Workflow,
+        dataset: str | Dataset,
+        *,
+        single: Mapping[str, Any],
+        profile: str | None,
+        name: str | None = None,
+        **options: Any,
+    ) -> JobRequest:
+        record = (
+            self._store.datasets.get(dataset)
+            if isinstance(dataset, str)
+            else self._store.datasets.get(dataset.name)
+        )
+        if isinstance(task, Workflow):
+            if single:
+                raise InvalidArguments(
+                    f"{', '.join(sorted(single))} belong to single tasks; a workflow's arguments "
+                    "are those of its steps."
+                )
+            title, documents = task.name, list(task.steps)
+        else:
+            title, documents = _single_step(task, single)
+        workflow = parse_workflow(title, documents)
+        return JobRequest(
+            name=name or title,
+            steps=workflow.steps,
+            dataset=record,
+            profile=self._profile_record(profile),
+            **options,
+        )
+
+    def _profile_record(self, name: str | None) -> ProfileRecord:
+        name = name or self.profile
+        if name is None:
+            names = ", ".join(repr(n) for n in self._store.profiles.names())
+            raise Ambiguous(
+                f"Say which profile: profile=…, or once fractal.use(…). There are: {names}."
+            )
+        return self._store.profiles.get(name)
+
+    def close(self) -> None:
+        """Close the connections to the store. Jobs go on."""
+        self._store.close()
+
+    def __repr__(self) -> str:
+        return f"<Fractal {self.url}, profile {self.profile!r}>"
+
+
+def _single_step(task: str | Task, single: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    if isinstance(task, str):
+        return task, [{"task": task, **single}]
+    found = {"task": task.name, "version": task.version, "package": task.package}
+    return task.name, [{**found, **single}]

@@ -1,0 +1,279 @@
+"""Jobs: what was submitted, what became of it, and why."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from fractal_jupyter.client.listing import Listing
+from fractal_jupyter.display.snapshot import JobSnapshot
+from fractal_jupyter.errors import InvalidArguments, JobFailed
+from fractal_jupyter.runner.folders import remove_job_folder
+from fractal_jupyter.runner.launch import ensure_supervisor, wake_supervisor
+from fractal_jupyter.runner.logs import read_log
+from fractal_jupyter.runner.users import current_user
+from fractal_jupyter.store.jobs import FINAL_JOBS
+from fractal_jupyter.store.records import JobRecord, StepRecord, UnitRecord
+from fractal_jupyter.store.store import Store
+
+UNIT_STATUSES = ("pending", "running", "done", "failed", "cancelled", "interrupted")
+SHOWN_BAD_UNITS = 3
+# How often one who waits looks for a change (SQLite: one counter is read), and how often it
+# looks whether the job is still driven by somebody.
+WATCH_SECONDS = 0.1
+CARE_SECONDS = 2.0
+
+
+class Job:
+    """One job. Every attribute is read from the store when it is asked for."""
+
+    def __init__(self, store: Store, key: int) -> None:
+        self._store = store
+        self.id = key
+
+    @property
+    def _record(self) -> JobRecord:
+        return self._store.jobs.get(self.id)
+
+    @property
+    def name(self) -> str:
+        """The task's or workflow's name, or what `submit(name=…)` said."""
+        return self._record.name
+
+    @property
+    def status(self) -> str:
+        """`submitted`, `running`, `done`, `failed` or `cancelled`."""
+        return self._record.status
+
+    @property
+    def error(self) -> str | None:
+        """Why the job failed, in words."""
+        return self._record.error
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What the job waits for, in words, if it waits."""
+        return self._record.waiting_for
+
+    @property
+    def folder(self) -> str | None:
+        """The folder of the job's files."""
+        return self._record.folder
+
+    @property
+    def dataset(self) -> str:
+        """The name of the dataset."""
+        return self._record.dataset_name
+
+    @property
+    def profile(self) -> str:
+        """The name of the profile."""
+        return self._record.profile_name
+
+    @property
+    def steps(self) -> Listing[StepRecord]:
+        """The steps, with the numbers of their units by status."""
+        from fractal_jupyter.display.html import steps_html
+        from fractal_jupyter.display.text import steps_text
+
+        return Listing(self._store.jobs.steps(self.id), html=steps_html, text=steps_text)
+
+    def units(self, *, status: str | None = None, step: int | None = None) -> Listing[UnitRecord]:
+        """The units, in the order of their indexes; all, or those of a status or a step.
+
+        Args:
+            status: `pending`, `running`, `done`, `failed`, `cancelled` or `interrupted`.
+            step: Position of a step.
+        """
+        from fractal_jupyter.display.html import units_html
+        from fractal_jupyter.display.text import units_text
+
+        if status is not None and status not in UNIT_STATUSES:
+            raise InvalidArguments(
+                f"status={status!r}: a unit is one of {', '.join(UNIT_STATUSES)}."
+            )
+        return Listing(
+            self._store.jobs.units(self.id, status=status, step=step),
+            html=units_html,
+            text=units_text,
+        )
+
+    def log(self, unit: int | None = None) -> str:
+        """What a unit has written to its standard output and error, so far.
+
+        Args:
+            unit: Index of the unit; by default the first one that failed, or else the first.
+
+        Raises:
+            NotFound: The job has no such unit.
+        """
+        if unit is None:
+            bad = self._bad_units(limit=1)
+            unit = bad[0].index if bad else 0
+        return read_log(self._store, self._store.jobs.unit(self.id, unit))
+
+    def cancel(self) -> Job:
+        """Stop the job; `wait` returns when it has stopped. Units that are done are kept."""
+        self._store.jobs.request_cancel(self.id)
+        wake_supervisor(self._store)
+        return self
+
+    def retry(self) -> Job:
+        """Run again what of the job did not succeed, and then the steps that are left.
+
+        Raises:
+            NotAllowed: The job is neither failed nor cancelled.
+        """
+        self._store.jobs.request_retry(self.id)
+        wake_supervisor(self._store)
+        return self
+
+    def wait(self, timeout: float | None = None) -> Job:
+        """Wait until the job is over, whatever becomes of it, showing its progress.
+
+        Interrupting the waiting does no harm to the job.
+
+        Args:
+            timeout: Most seconds to wait.
+
+        Raises:
+            TimeoutError: The job is not over yet; it goes on.
+        """
+        from fractal_jupyter.display.live import wait_with_display
+
+        watcher = _Watcher(self._store)
+        if not wait_with_display(self._snapshot, watcher.wait_for_change, timeout):
+            raise TimeoutError(
+                f"Job {self.id} is not over after {timeout:g} s; it goes on. "
+                "Wait again, or stop it with job.cancel()."
+            )
+        return self
+
+    def __await__(self) -> Generator[Any, None, Job]:
+        return self._wait_async().__await__()
+
+    async def _wait_async(self) -> Job:
+        watcher = _Watcher(self._store)
+        while self.status not in FINAL_JOBS:
+            watcher.take_care()
+            await asyncio.sleep(WATCH_SECONDS)
+        return self
+
+    def raise_for_status(self) -> Job:
+        """Return the job if it has not failed; raise `JobFailed` if it has, or was cancelled."""
+        record = self._record
+        if record.status in ("failed", "cancelled"):
+            raise JobFailed(f"Job {self.id} ({record.name}) {record.status}: {record.error}")
+        return self
+
+    def show(self) -> None:
+        """Show the job's progress live, without waiting for it."""
+        from fractal_jupyter.display.live import LiveJob
+
+        LiveJob(self._snapshot).show()
+
+    def _bad_units(self, *, limit: int) -> list[UnitRecord]:
+        bad: list[UnitRecord] = []
+        for status in ("failed", "interrupted"):
+            bad += self._store.jobs.units(self.id, status=status, limit=limit - len(bad))
+            if len(bad) >= limit:
+                break
+        return bad
+
+    def _snapshot(self) -> JobSnapshot:
+        steps = tuple(self._store.jobs.steps(self.id))
+        any_bad = any(step.failed or step.interrupted for step in steps)
+        return JobSnapshot(
+            job=self._record,
+            steps=steps,
+            bad_units=tuple(self._bad_units(limit=SHOWN_BAD_UNITS)) if any_bad else (),
+            now=time.time(),
+        )
+
+    def __repr__(self) -> str:
+        from fractal_jupyter.display.text import job_text
+
+        return job_text(self._snapshot())
+
+    def _repr_html_(self) -> str:
+        from fractal_jupyter.display.html import job_html
+
+        return job_html(self._snapshot())
+
+
+class _Watcher:
+    """Waits for the store to change, and sees that active jobs are driven by somebody."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._version = store.database.data_version()
+        self._next_care = 0.0
+
+    def wait_for_change(self, seconds: float) -> None:
+        """Return when the store has changed (or may have), after `seconds` at the latest."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self.take_care()
+            version = self._store.database.data_version()
+            if version is None or version != self._version:
+                self._version = version
+                time.sleep(min(WATCH_SECONDS, seconds) if version is None else 0)
+                return
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(WATCH_SECONDS, left))
+
+    def take_care(self) -> None:
+        """Now and then, see that somebody drives the jobs: the supervisor may have died."""
+        if time.monotonic() >= self._next_care:
+            self._next_care = time.monotonic() + CARE_SECONDS
+            ensure_supervisor(self._store)
+
+
+class Jobs:
+    """All jobs of this user."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def list(self, *, status: str | None = None, limit: int | None = 100) -> Listing[Job]:
+        """Jobs, the newest first.
+
+        Args:
+            status: Only jobs with this status.
+            limit: At most so many; None for all.
+        """
+        from fractal_jupyter.display.html import jobs_html
+        from fractal_jupyter.display.text import jobs_text
+
+        def rows(items: Sequence[Job]) -> tuple[list[JobRecord], dict[int, list[StepRecord]]]:
+            records = [item._record for item in items]
+            return records, self._store.jobs.steps_of([record.id for record in records])
+
+        records = self._store.jobs.all(owner=current_user(), status=status, limit=limit)
+        return Listing(
+            (Job(self._store, record.id) for record in records),
+            html=lambda items: jobs_html(*rows(items)),
+            text=lambda items: jobs_text(*rows(items)),
+        )
+
+    def get(self, key: int) -> Job:
+        """The job with that id; raises `NotFound`."""
+        return Job(self._store, self._store.jobs.get(key).id)
+
+    def remove(self, key: int) -> None:
+        """Forget a job that is over, and remove its folder with all logs.
+
+        Raises:
+            NotAllowed: The job is not over.
+        """
+        remove_job_folder(self._store.jobs.remove(key))
+
+    def __repr__(self) -> str:
+        return repr(self.list())
+
+    def _repr_html_(self) -> str:
+        return self.list()._repr_html_()

@@ -1,0 +1,160 @@
+"""What a submission would run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from fractal_jupyter.engine.filters import step_type_filter
+from fractal_jupyter.models.manifest import TaskEntry
+from fractal_jupyter.models.profile import parse_profile
+from fractal_jupyter.models.resource import parse_resource
+from fractal_jupyter.runner.backend import Backend, make_backend
+from fractal_jupyter.runner.step import PARALLEL, PHASES, plan_first_phase, select_inputs
+from fractal_jupyter.runner.submission import JobRequest, prepare
+from fractal_jupyter.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedPhase:
+    """One phase of a step.
+
+    Attributes:
+        name: `non_parallel` or `parallel`.
+        command: The command line of a unit, without its files of arguments and output.
+        args: The arguments that all units share.
+        units: How many units; None where only the step before can tell.
+        batches: How many units are in each batch; None where the number of units is not known.
+        side_by_side: How many units of a batch run at the same time; None likewise.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    args: dict[str, Any]
+    units: int | None
+    batches: tuple[int, ...] | None
+    side_by_side: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """One step: its task, the images that it would get, and its phases.
+
+    Attributes:
+        position: Position in the workflow.
+        task: Name of the task.
+        package: Package and version.
+        type_filter: The types that its images must have.
+        images: The URLs of its images; None where only the steps before can tell.
+        phases: Its phases.
+    """
+
+    position: int
+    task: str
+    package: str
+    type_filter: dict[str, bool]
+    images: tuple[str, ...] | None
+    phases: tuple[PlannedPhase, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a submission would run, step by step."""
+
+    name: str
+    dataset: str
+    resource: str
+    profile: str
+    steps: tuple[PlannedStep, ...]
+
+    def __repr__(self) -> str:
+        from fractal_jupyter.display.text import plan_text
+
+        return plan_text(self)
+
+    def _repr_html_(self) -> str:
+        from fractal_jupyter.display.html import plan_html
+
+        return plan_html(self)
+
+
+def make_plan(store: Store, request: JobRequest) -> Plan:
+    """Check a request as `submit` does, and say what it would run; runs nothing."""
+    prepared = prepare(store, request)
+    resource = store.resources.by_id(request.profile.resource_id)
+    backend = make_backend(
+        parse_resource(resource.document), parse_profile(request.profile.document)
+    )
+    running = dict(request.type_filters)
+    steps = []
+    for number, row in enumerate(prepared.steps):
+        entry = TaskEntry.model_validate(row["request"]["entry"])
+        steps.append(_planned_step(store, request, row, entry, backend, running, first=not number))
+        running.update(entry.output_types)
+    return Plan(
+        name=request.name,
+        dataset=request.dataset.name,
+        resource=resource.name,
+        profile=request.profile.name,
+        steps=tuple(steps),
+    )
+
+
+def _planned_step(
+    store: Store,
+    request: JobRequest,
+    row: dict[str, Any],
+    entry: TaskEntry,
+    backend: Backend,
+    running: dict[str, bool],
+    *,
+    first: bool,
+) -> PlannedStep:
+    asked = row["request"]
+    type_filter = step_type_filter(
+        running=running, input_types=entry.input_types, step_filters=asked["type_filters"]
+    )
+    images: tuple[str, ...] | None = () if entry.is_converter else None
+    counts: list[int | None] = [None] * len(PHASES[entry.type])
+    if first and not entry.is_converter:
+        selected = select_inputs(
+            store.datasets.images(request.dataset.id),
+            type_filter=type_filter,
+            attribute_filters=request.attribute_filters,
+        )
+        images = tuple(image.zarr_url for image in selected)
+        counts[0] = len(plan_first_phase(entry, selected, asked, zarr_dir=request.dataset.zarr_dir))
+    elif PHASES[entry.type][0] != PARALLEL:
+        counts[0] = 1
+    return PlannedStep(
+        position=row["position"],
+        task=row["task_name"],
+        package=f"{row['package']} {row['version']}",
+        type_filter=type_filter,
+        images=images,
+        phases=tuple(
+            _planned_phase(entry, asked, phase, count, backend)
+            for phase, count in zip(PHASES[entry.type], counts, strict=True)
+        ),
+    )
+
+
+def _planned_phase(
+    entry: TaskEntry, asked: dict[str, Any], phase: str, count: int | None, backend: Backend
+) -> PlannedPhase:
+    executable = entry.executable_parallel if phase == PARALLEL else entry.executable_non_parallel
+    layout = None if count is None else backend.lay_out(count, asked[f"meta_{phase}"])
+    return PlannedPhase(
+        name=phase,
+        command=(asked["python"], str(PurePosixPath(asked["package_root"]) / str(executable))),
+        args=asked[f"args_{phase}"],
+        units=count,
+        batches=None if layout is None else _sizes(layout.batches),
+        side_by_side=None if layout is None else layout.side_by_side,
+    )
+
+
+def _sizes(batches: Sequence[range]) -> tuple[int, ...]:
+    return tuple(len(batch) for batch in batches)

@@ -1,0 +1,120 @@
+"""Profiles: as whom computing happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fractal_jupyter.client.listing import Listing
+from fractal_jupyter.errors import InvalidDocument
+from fractal_jupyter.models.profile import Profile as ProfileDocument
+from fractal_jupyter.models.profile import parse_profile
+from fractal_jupyter.store.records import ProfileRecord, ResourceRecord
+from fractal_jupyter.store.store import Store
+
+Document = Mapping[str, Any] | str | Path
+
+
+class Profile:
+    """One profile; `document` is what it was added with."""
+
+    def __init__(self, record: ProfileRecord, resource: ResourceRecord) -> None:
+        self._record = record
+        self._resource = resource
+
+    @property
+    def name(self) -> str:
+        """The unique name."""
+        return self._record.name
+
+    @property
+    def resource(self) -> str:
+        """The name of its resource."""
+        return self._resource.name
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The document, as it was given."""
+        return dict(self._record.document)
+
+    def __repr__(self) -> str:
+        return f"<Profile {self.name!r} of {self.resource!r}>"
+
+    def _repr_html_(self) -> str:
+        from fractal_jupyter.display.html import profiles_html
+
+        return profiles_html([self._record], {self._resource.id: self._resource})
+
+
+class Profiles:
+    """All profiles of the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, document: Document, *, resource: str) -> Profile:
+        """Add a profile of the resource called `resource`.
+
+        Args:
+            document: The document, as a mapping, as JSON text, or as the path of a JSON file.
+            resource: The name of the resource; it must be of the profile's `resource_type`.
+
+        Raises:
+            InvalidDocument: Lists the fields that are wrong.
+            AlreadyExists: The name is taken.
+        """
+        profile = parse_profile(document)
+        record = self._store.resources.get(resource)
+        _check_types(profile, record)
+        return Profile(
+            self._store.profiles.add(profile.name, record.id, profile.to_document()), record
+        )
+
+    def list(self) -> Listing[Profile]:
+        """All profiles, the oldest first."""
+        from fractal_jupyter.display.html import profiles_html
+        from fractal_jupyter.display.text import profiles_text
+
+        resources = {record.id: record for record in self._store.resources.all()}
+        return Listing(
+            (Profile(r, resources[r.resource_id]) for r in self._store.profiles.all()),
+            html=lambda items: profiles_html([i._record for i in items], resources),
+            text=lambda items: profiles_text([i._record for i in items], resources),
+        )
+
+    def get(self, name: str) -> Profile:
+        """The profile called `name`; raises `NotFound`."""
+        record = self._store.profiles.get(name)
+        return Profile(record, self._store.resources.by_id(record.resource_id))
+
+    def update(self, name: str, document: Document | None = None, **fields: Any) -> Profile:
+        """Change a profile: replace its document, or only the given fields of it."""
+        record = self._store.profiles.get(name)
+        if document is not None and fields:
+            raise InvalidDocument("Give a whole document, or single fields, but not both.")
+        changed = parse_profile({**record.document, **fields} if document is None else document)
+        resource = self._store.resources.by_id(record.resource_id)
+        _check_types(changed, resource)
+        return Profile(
+            self._store.profiles.update(record.id, changed.name, changed.to_document()), resource
+        )
+
+    def remove(self, name: str) -> None:
+        """Remove a profile; raises `InUse` while an unfinished job uses it."""
+        self._store.profiles.remove(self._store.profiles.get(name))
+
+    def __repr__(self) -> str:
+        return repr(self.list())
+
+    def _repr_html_(self) -> str:
+        return self.list()._repr_html_()
+
+
+def _check_types(profile: ProfileDocument, resource: ResourceRecord) -> None:
+    if profile.resource_type != resource.document["type"]:
+        raise InvalidDocument(
+            f"The profile {profile.name!r} is for resources of type {profile.resource_type!r}, "
+            f"and the resource {resource.name!r} is of type {resource.document['type']!r}: "
+            "choose another resource, or change resource_type."
+        )

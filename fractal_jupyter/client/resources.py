@@ -1,0 +1,137 @@
+"""Resources: where computing happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fractal_jupyter.client.listing import Listing
+from fractal_jupyter.errors import InvalidDocument
+from fractal_jupyter.models.resource import parse_resource
+from fractal_jupyter.runner.checks import Check, check_resource
+from fractal_jupyter.runner.submission import check_backend
+from fractal_jupyter.store.records import ResourceRecord
+from fractal_jupyter.store.store import Store
+
+Document = Mapping[str, Any] | str | Path
+
+
+class Resource:
+    """One resource; `document` is what it was added with."""
+
+    def __init__(self, record: ResourceRecord) -> None:
+        self._record = record
+
+    @property
+    def name(self) -> str:
+        """The unique name."""
+        return self._record.name
+
+    @property
+    def type(self) -> str:
+        """`local`, `slurm_sudo` or `slurm_ssh`."""
+        return str(self._record.document["type"])
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The document, as it was given."""
+        return dict(self._record.document)
+
+    @property
+    def warm(self) -> bool:
+        """Whether units may be forked from a process that has done the imports."""
+        return self._record.warm
+
+    def __repr__(self) -> str:
+        return f"<Resource {self.name!r}, {self.type}>"
+
+    def _repr_html_(self) -> str:
+        from fractal_jupyter.display.html import resource_html
+
+        return resource_html(self._record)
+
+
+class Resources:
+    """All resources of the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, document: Document, *, warm: bool = True) -> Resource:
+        """Add a resource.
+
+        Args:
+            document: The document, as a mapping, as JSON text, or as the path of a JSON file.
+            warm: False to start every unit as a process that does its own imports.
+
+        Raises:
+            InvalidDocument: Lists the fields that are wrong.
+            AlreadyExists: The name is taken.
+            NotAllowed: `FRACTAL_RUNNER_BACKEND` allows other types only.
+        """
+        resource = parse_resource(document)
+        check_backend(resource)
+        return Resource(self._store.resources.add(resource.name, resource.to_document(), warm=warm))
+
+    def list(self) -> Listing[Resource]:
+        """All resources, the oldest first."""
+        from fractal_jupyter.display.html import resources_html
+        from fractal_jupyter.display.text import resources_text
+
+        return Listing(
+            (Resource(record) for record in self._store.resources.all()),
+            html=lambda items: resources_html([item._record for item in items]),
+            text=lambda items: resources_text([item._record for item in items]),
+        )
+
+    def get(self, name: str) -> Resource:
+        """The resource called `name`; raises `NotFound`."""
+        return Resource(self._store.resources.get(name))
+
+    def update(
+        self,
+        name: str,
+        document: Document | None = None,
+        *,
+        warm: bool | None = None,
+        **fields: Any,
+    ) -> Resource:
+        """Change a resource: replace its document, or only the given fields of it.
+
+        Jobs that were submitted before keep the resource as it was.
+
+        Raises:
+            InvalidDocument: The changed document is wrong; the resource stays as it was.
+        """
+        record = self._store.resources.get(name)
+        if document is not None and fields:
+            raise InvalidDocument("Give a whole document, or single fields, but not both.")
+        changed = parse_resource({**record.document, **fields} if document is None else document)
+        check_backend(changed)
+        return Resource(
+            self._store.resources.update(
+                record.id,
+                changed.name,
+                changed.to_document(),
+                warm=record.warm if warm is None else warm,
+            )
+        )
+
+    def remove(self, name: str) -> None:
+        """Remove a resource; raises `InUse` while a profile or a task group needs it."""
+        self._store.resources.remove(self._store.resources.get(name))
+
+    def check(self, name: str) -> Listing[Check]:
+        """Try all that jobs need: folders, interpreters, space, a worker. One line each."""
+        from fractal_jupyter.display.html import checks_html
+        from fractal_jupyter.display.text import checks_text
+
+        resource = parse_resource(self._store.resources.get(name).document)
+        return Listing(check_resource(resource), html=checks_html, text=checks_text)
+
+    def __repr__(self) -> str:
+        return repr(self.list())
+
+    def _repr_html_(self) -> str:
+        return self.list()._repr_html_()

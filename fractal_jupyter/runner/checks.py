@@ -1,0 +1,163 @@
+"""`resources.check`: try what a resource needs, and say for each thing how to mend it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from fractal_jupyter.errors import FractalError
+from fractal_jupyter.hosts.base import Host
+from fractal_jupyter.models.profile import LocalProfile
+from fractal_jupyter.models.resource import Resource
+from fractal_jupyter.runner.backend import make_backend, usable_processors
+from fractal_jupyter.worker.bundle import bundle
+from fractal_jupyter.worker.records import decode_lines
+
+LOW_SPACE_BYTES = 5_000_000_000
+ASK_VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
+TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was tried.
+
+    Attributes:
+        subject: What was tried.
+        ok: Whether it works.
+        found: What was found, in words.
+        cure: What to do about it; empty when it works.
+    """
+
+    subject: str
+    ok: bool
+    found: str
+    cure: str = ""
+
+    def __str__(self) -> str:
+        return f"{'ok  ' if self.ok else 'FAIL'} {self.subject}: {self.found}" + (
+            f" → {self.cure}" if self.cure else ""
+        )
+
+
+def check_resource(resource: Resource) -> list[Check]:
+    """Try everything that jobs and collections on the resource need."""
+    try:
+        backend = make_backend(resource, LocalProfile(name="check", resource_type="local"))
+    except FractalError as error:
+        return [Check("type", False, str(error), "choose another resource")]
+    host = backend.host
+    return [
+        *_check_folder(host, "jobs_local_dir", resource.jobs_local_dir),
+        *_check_folder(host, "tasks_local_dir", resource.tasks_local_dir),
+        *(
+            _check_python(host, version, path)
+            for version, path in resource.tasks_python_config.versions.items()
+        ),
+        _attempt("worker", lambda: _check_worker(host, backend.worker_python, resource)),
+        Check("processors", True, f"{usable_processors()} may be used"),
+    ]
+
+
+def _attempt(subject: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except (FractalError, OSError) as error:
+        return Check(subject, False, str(error), "see the message")
+
+
+def _check_folder(host: Host, field: str, folder: str) -> Iterator[Check]:
+    probe = str(PurePosixPath(folder) / ".fractal-write-check")
+    try:
+        host.mkdir(folder)
+        host.write_many({probe: b"x"})
+        host.remove(probe)
+    except (FractalError, OSError) as error:
+        yield Check(
+            field,
+            False,
+            f"{folder} cannot be written: {error}",
+            f"make it writable, or change {field} of the resource",
+        )
+        return
+    yield Check(field, True, f"{folder} is writable")
+    free = shutil.disk_usage(folder).free
+    yield Check(
+        f"space in {field}",
+        free >= LOW_SPACE_BYTES,
+        f"{free / 1e9:.1f} GB are free",
+        ""
+        if free >= LOW_SPACE_BYTES
+        else f"free some, or move {field}: an environment takes 1 to 3 GB",
+    )
+
+
+def _check_python(host: Host, version: str, path: str) -> Check:
+    subject = f"Python {version}"
+    try:
+        result = host.run([path, "-I", "-c", ASK_VERSION], timeout=TIMEOUT_SECONDS)
+    except (FractalError, OSError) as error:
+        return Check(
+            subject,
+            False,
+            f"{path} cannot be run: {error}",
+            f"install it, or change tasks_python_config.versions[{version!r}]",
+        )
+    found = result.stdout.decode(errors="replace").strip()
+    if result.exit_code != 0 or found != version:
+        said = found or result.stderr.decode(errors="replace").strip()[-200:]
+        return Check(
+            subject,
+            False,
+            f"{path} is not Python {version}: it says {said!r}",
+            f"change tasks_python_config.versions[{version!r}]",
+        )
+    return Check(subject, True, f"{path} is Python {found}")
+
+
+def _check_worker(host: Host, python: str, resource: Resource) -> Check:
+    """Run a real worker on a batch of one unit, which itself is a Python that does nothing."""
+    with tempfile.TemporaryDirectory(prefix="check-", dir=resource.jobs_local_dir) as folder:
+        archive, script = f"{folder}/worker.pyz", f"{folder}/unit.py"
+        batch = {
+            "version": 1,
+            "label": "resource check",
+            "command": [python, script],
+            "concurrency": 1,
+            "warm": False,
+            "preload": [],
+            "env": {},
+            "cwd": None,
+            "memory_limit": None,
+            "rerun_interrupted": False,
+            "heartbeat_interval": 1.0,
+            "log_limit": 10_000,
+            "notify": None,
+            "common_args": {},
+            "units": [{"index": 0, "args": {}}],
+        }
+        host.write_many(
+            {
+                archive: bundle(),
+                script: b"print('it runs')\n",
+                f"{folder}/batch.json": json.dumps(batch).encode(),
+            }
+        )
+        result = host.run([python, "-I", "-S", archive, "run", folder], timeout=TIMEOUT_SECONDS)
+        results = Path(folder, "attempt-1", "results-0000")
+        records, _ = decode_lines(results.read_bytes() if results.exists() else b"")
+    done = [r for r in records if r.get("event") == "end" and r.get("status") == "done"]
+    if done:
+        return Check("worker", True, f"{python} has run a unit")
+    said = result.stderr.decode(errors="replace").strip()[-300:]
+    return Check(
+        "worker",
+        False,
+        f"a worker started with {python} did not run a unit (exit status {result.exit_code}): "
+        f"{said}",
+        "see that this Python runs, and that processes may be started",
+    )

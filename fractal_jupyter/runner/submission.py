@@ -1,0 +1,298 @@
+"""From what a user asks for to a job in the store: everything is checked before anything starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from fractal_jupyter.engine.arguments import route_arguments, validate_arguments
+from fractal_jupyter.engine.filters import step_type_filter
+from fractal_jupyter.environment import job_environment
+from fractal_jupyter.errors import (
+    Ambiguous,
+    FractalError,
+    InvalidArguments,
+    NotAllowed,
+)
+from fractal_jupyter.models.manifest import TaskEntry
+from fractal_jupyter.models.profile import parse_profile
+from fractal_jupyter.models.resource import Resource, parse_resource
+from fractal_jupyter.models.types import parse_memory_mb
+from fractal_jupyter.models.workflow import Step
+from fractal_jupyter.runner.backend import make_backend
+from fractal_jupyter.runner.launch import wake_supervisor
+from fractal_jupyter.runner.paths import job_folder_name
+from fractal_jupyter.runner.step import select_inputs
+from fractal_jupyter.runner.users import current_user
+from fractal_jupyter.store.documents import not_found
+from fractal_jupyter.store.records import (
+    DatasetRecord,
+    JobRecord,
+    ProfileRecord,
+    ResourceRecord,
+    TaskGroupRecord,
+    TaskRecord,
+)
+from fractal_jupyter.store.store import Store
+
+BACKEND_VARIABLE = "FRACTAL_RUNNER_BACKEND"
+CACHE_VARIABLE = "FRACTAL_CACHE_DIR"
+CACHE_FOLDER = ".fractal_cache"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """What a user asks for.
+
+    Attributes:
+        name: What the job is called in lists.
+        steps: The steps of the workflow, all of them.
+        dataset: What they work on.
+        profile: As whom, and with it where, they run.
+        first: Position of the first step to run.
+        last: Position of the last step to run; None for the last of the workflow.
+        type_filters: What types the images of the first step must have.
+        attribute_filters: Allowed values, by attribute, for the images of every step.
+        account: SLURM account that is charged.
+        worker_init: Shell lines that run on a compute node before the worker.
+        memory_limit: Most memory that a unit may use, such as `"2G"` (local resources).
+        warm: Whether units may be forked from a process that has done the imports.
+        rerun_interrupted: Whether units that were cut off are run again by themselves.
+    """
+
+    name: str
+    steps: Sequence[Step]
+    dataset: DatasetRecord
+    profile: ProfileRecord
+    first: int = 0
+    last: int | None = None
+    type_filters: Mapping[str, bool] = field(default_factory=dict)
+    attribute_filters: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    account: str | None = None
+    worker_init: str | None = None
+    memory_limit: str | int | None = None
+    warm: bool = True
+    rerun_interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedJob:
+    """Rows for the store."""
+
+    job: dict[str, Any]
+    steps: list[dict[str, Any]]
+
+
+def submit(store: Store, request: JobRequest) -> JobRecord:
+    """Check a request, store it as a job, and see that somebody drives it."""
+    prepared = prepare(store, request)
+    job = store.jobs.add(prepared.job, prepared.steps)
+    wake_supervisor(store)
+    return job
+
+
+def prepare(store: Store, request: JobRequest) -> PreparedJob:
+    """Check everything that can be checked before a job starts; see `JobRequest`.
+
+    Raises:
+        FractalError: With what is wrong and what to do about it.
+    """
+    resource_record = store.resources.by_id(request.profile.resource_id)
+    resource = usable_resource(resource_record)
+    if resource.prevent_new_submissions:
+        raise NotAllowed(
+            f"The resource {resource.name!r} takes no new jobs (prevent_new_submissions); "
+            "choose a profile of another one, or ask who runs it."
+        )
+    make_backend(resource, parse_profile(request.profile.document))
+    last = _last(request)
+    steps = [
+        _prepare_step(store, resource_record, request, position)
+        for position in range(request.first, last + 1)
+    ]
+    _check_first_images(store, request, steps[0])
+    return PreparedJob(
+        job={
+            "owner": current_user(),
+            "name": request.name,
+            "dataset_id": request.dataset.id,
+            "dataset_name": request.dataset.name,
+            "resource_name": resource_record.name,
+            "profile_name": request.profile.name,
+            "folder": str(PurePosixPath(resource.jobs_local_dir) / job_folder_name(request.name)),
+            "request": {
+                "resource": resource_record.document,
+                "profile": request.profile.document,
+                "zarr_dir": request.dataset.zarr_dir,
+                "type_filters": dict(request.type_filters),
+                "attribute_filters": {k: list(v) for k, v in request.attribute_filters.items()},
+                "account": request.account,
+                "worker_init": request.worker_init,
+                "memory_limit": _memory_bytes(request.memory_limit),
+                "warm": request.warm and resource_record.warm,
+                "rerun_interrupted": request.rerun_interrupted,
+                "environment": task_environment(request.dataset),
+            },
+        },
+        steps=steps,
+    )
+
+
+def usable_resource(record: ResourceRecord) -> Resource:
+    """The resource of a record; raises `NotAllowed` when the configuration forbids its type."""
+    resource = parse_resource(record.document)
+    check_backend(resource)
+    return resource
+
+
+def check_backend(resource: Resource) -> None:
+    """Raise `NotAllowed` unless `FRACTAL_RUNNER_BACKEND` is unset, or the resource's type."""
+    allowed = os.environ.get(BACKEND_VARIABLE)
+    if allowed and resource.type != allowed:
+        raise NotAllowed(
+            f"The resource {resource.name!r} is of type {resource.type!r}, and "
+            f"{BACKEND_VARIABLE}={allowed} allows resources of type {allowed!r} only. "
+            "Unset the variable, or use another resource."
+        )
+
+
+def task_environment(dataset: DatasetRecord) -> dict[str, str]:
+    """The environment of a job's units, fixed at submission."""
+    cache = PurePosixPath(dataset.project_dir) / CACHE_FOLDER
+    return {**job_environment(), CACHE_VARIABLE: str(cache)}
+
+
+def resolve_task(
+    store: Store,
+    *,
+    resource: ResourceRecord,
+    name: str,
+    version: str | None = None,
+    package: str | None = None,
+) -> tuple[TaskRecord, TaskGroupRecord]:
+    """Find a task by name among the active task groups of a resource.
+
+    Raises:
+        NotFound: No task group of the resource has it.
+        Ambiguous: Several have, and neither version nor package tells them apart.
+    """
+    groups = {
+        group.id: group
+        for group in store.task_groups.all()
+        if group.active and group.resource_id == resource.id
+    }
+    here = [task for task in store.task_groups.tasks() if task.task_group_id in groups]
+    named = [task for task in here if task.name == name]
+    if not named:
+        raise not_found(f"task on the resource {resource.name!r}", name, {t.name for t in here})
+    found = [
+        (task, groups[task.task_group_id])
+        for task in named
+        if version in (None, groups[task.task_group_id].version)
+        and package in (None, groups[task.task_group_id].package)
+    ]
+    have = _choices(groups[task.task_group_id] for task in named)
+    if not found:
+        asked = " ".join(filter(None, (package, version)))
+        raise not_found(f"version of the task {name!r}", asked, have)
+    if len({(group.package, group.version) for _, group in found}) > 1:
+        raise Ambiguous(
+            f"Several task groups have a task {name!r}: {', '.join(have)}. "
+            "Say which with version= (and package=)."
+        )
+    # The same version installed twice, for two Pythons say: the newest one.
+    return found[-1]
+
+
+def _choices(groups: Iterable[TaskGroupRecord]) -> list[str]:
+    return sorted({f"{group.package} {group.version}" for group in groups})
+
+
+def _last(request: JobRequest) -> int:
+    count = len(request.steps)
+    last = count - 1 if request.last is None else request.last
+    if not 0 <= request.first <= last < count:
+        raise NotAllowed(
+            f"Steps {request.first} to {last} cannot be run: the workflow has {count} steps, "
+            f"numbered 0 to {count - 1}, and first= must not be after last=."
+        )
+    return last
+
+
+def _prepare_step(
+    store: Store, resource: ResourceRecord, request: JobRequest, position: int
+) -> dict[str, Any]:
+    step = request.steps[position]
+    try:
+        task, group = resolve_task(
+            store, resource=resource, name=step.task, version=step.version, package=step.package
+        )
+        entry = TaskEntry.model_validate(task.entry)
+        non_parallel, parallel = route_arguments(
+            entry,
+            args=step.args,
+            args_non_parallel=step.args_non_parallel,
+            args_parallel=step.args_parallel,
+        )
+        validate_arguments(entry, non_parallel, parallel)
+        step_type_filter(running={}, input_types=entry.input_types, step_filters=step.type_filters)
+    except FractalError as error:
+        if len(request.steps) == 1:
+            raise
+        raise type(error)(f"Step {position} ({step.task}): {error}") from error
+    return {
+        "position": position,
+        "task_name": task.name,
+        "package": group.package,
+        "version": group.version,
+        "request": {
+            "entry": _without_schemas(task.entry),
+            "task_group_id": group.id,
+            "python": group.python,
+            "package_root": group.package_root,
+            "args_non_parallel": non_parallel,
+            "args_parallel": parallel,
+            "meta_non_parallel": _meta(entry.meta_non_parallel, step.meta, step.meta_non_parallel),
+            "meta_parallel": _meta(entry.meta_parallel, step.meta, step.meta_parallel),
+            "type_filters": dict(step.type_filters),
+            "warm": step.warm,
+        },
+    }
+
+
+def _meta(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Overlay what the manifest says, what the step says of both parts, and of this one."""
+    return {name: value for layer in layers for name, value in (layer or {}).items()}
+
+
+def _without_schemas(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest's entry without what only forms and validation need."""
+    left_out = ("args_schema_non_parallel", "args_schema_parallel", "docs_info")
+    return {name: value for name, value in entry.items() if name not in left_out}
+
+
+def _check_first_images(store: Store, request: JobRequest, step: Mapping[str, Any]) -> None:
+    entry = TaskEntry.model_validate(step["request"]["entry"])
+    if entry.is_converter:
+        return
+    select_inputs(
+        store.datasets.images(request.dataset.id),
+        type_filter=step_type_filter(
+            running=request.type_filters,
+            input_types=entry.input_types,
+            step_filters=step["request"]["type_filters"],
+        ),
+        attribute_filters=request.attribute_filters,
+    )
+
+
+def _memory_bytes(limit: str | int | None) -> int | None:
+    if limit is None:
+        return None
+    try:
+        return parse_memory_mb(limit) * 1024 * 1024
+    except ValueError as error:
+        raise InvalidArguments(f"memory_limit={limit!r}: {error}") from error
