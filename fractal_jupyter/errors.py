@@ -20,6 +20,7 @@
     │   ├── InterpreterError      the Python interpreter is missing or of another version
     │   └── BuildInProgress       another process is building the same environment
     ├── HostError                 a command or a file operation on a host went wrong
+    │   ├── FileMissing           a file or folder is not there
     │   ├── CommandFailed         a command ended with an error
     │   ├── CommandTimeout        a command did not end in time
     │   ├── HostUnreachable       the host does not answer
@@ -114,6 +115,10 @@ class BuildInProgress(CollectionError):
 
 class HostError(FractalError):
     """A command or a file operation on a host went wrong."""
+
+
+class FileMissing(HostError):
+    """A file or folder that was to be read or written into is not there."""
 
 
 class CommandFailed(HostError):
