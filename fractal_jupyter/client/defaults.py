@@ -44,7 +44,7 @@ def add_local_resource(store: Store) -> None:
 
 def find_pythons() -> dict[str, str]:
     """Interpreters of this machine that run, by version; the one of this process is the first."""
-    current = "%d.%d" % sys.version_info[:2]
+    current = f"{sys.version_info.major}.{sys.version_info.minor}"
     # Not the interpreter of a virtual environment: environments outlive the one of the notebook.
     own = getattr(sys, "_base_executable", None) or sys.executable
     found = {current: os.path.realpath(own)}

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from fractal_jupyter.engine.filters import step_type_filter
+from fractal_jupyter.engine.filters import select_inputs, step_type_filter
 from fractal_jupyter.models.manifest import TaskEntry
 from fractal_jupyter.models.profile import parse_profile
 from fractal_jupyter.models.resource import parse_resource
 from fractal_jupyter.runner.backend import Backend, make_backend
-from fractal_jupyter.runner.step import PARALLEL, PHASES, plan_first_phase, select_inputs
+from fractal_jupyter.runner.step import PARALLEL, PHASES, plan_first_phase
 from fractal_jupyter.runner.submission import JobRequest, prepare
 from fractal_jupyter.store.store import Store
 
@@ -121,6 +121,8 @@ def _planned_step(
     if first and not entry.is_converter:
         selected = select_inputs(
             store.datasets.images(request.dataset.id),
+            task_name=entry.name,
+            task_type=entry.type,
             type_filter=type_filter,
             attribute_filters=request.attribute_filters,
         )

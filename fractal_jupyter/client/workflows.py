@@ -59,14 +59,17 @@ class Workflows:
             AlreadyExists: The name is taken.
         """
         workflow = parse_workflow(name, steps)
-        return Workflow(self._store, self._store.workflows.add(name, workflow.to_document()))
+        return Workflow(
+            self._store, self._store.workflows.add(name, workflow.to_document()["steps"])
+        )
 
     def update(self, name: str, *, steps: Sequence[Mapping[str, Any]]) -> Workflow:
         """Replace the steps of a workflow; jobs keep those that they were submitted with."""
         record = self._store.workflows.get(name)
         workflow = parse_workflow(name, steps)
         return Workflow(
-            self._store, self._store.workflows.update(record.id, name, workflow.to_document())
+            self._store,
+            self._store.workflows.update(record.id, name, workflow.to_document()["steps"]),
         )
 
     def list(self) -> Listing[Workflow]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from fractal_jupyter.hosts.base import Host
+from fractal_jupyter.runner.files import read_if_there
 from fractal_jupyter.runner.folders import backend_of
 from fractal_jupyter.store.records import UnitRecord
 from fractal_jupyter.store.store import Store
@@ -26,10 +27,10 @@ def read_log(store: Store, unit: UnitRecord) -> str:
 
 def _finished(host: Host, attempt: PurePosixPath, unit: UnitRecord) -> bytes:
     log = unit.log or {}
-    path = str(attempt / f"log-{log['segment']:04d}")
-    return host.read(path, log["offset"], log["length"]) if host.exists(path) else b""
+    path = attempt / f"log-{log['segment']:04d}"
+    return read_if_there(host, path, log["offset"], log["length"])
 
 
 def _running(host: Host, attempt: PurePosixPath, unit: UnitRecord) -> bytes:
-    path = str(attempt / "slots" / str((unit.log or {})["slot"]) / "log")
-    return host.read(path, 0, MOST_RUNNING_BYTES) if host.exists(path) else b""
+    path = attempt / "slots" / str((unit.log or {})["slot"]) / "log"
+    return read_if_there(host, path, 0, MOST_RUNNING_BYTES)

@@ -11,6 +11,7 @@ from typing import Any
 
 from fractal_jupyter.errors import SchedulerError
 from fractal_jupyter.runner.context import JobContext
+from fractal_jupyter.runner.files import exists, read_if_there
 from fractal_jupyter.runner.paths import worker_archive
 from fractal_jupyter.runner.results import ResultsFollower
 from fractal_jupyter.runner.units import UnitChanges
@@ -148,9 +149,9 @@ class PhaseRun:
             }
             files[f"{live.record.folder}/batch.json"] = json.dumps(document).encode()
         archive = self._worker()
-        if not context.backend.host.exists(archive):
-            context.backend.host.mkdir(str(PurePosixPath(archive).parent))
-            files[archive] = bundle()
+        if not exists(context.backend.host, archive):
+            context.backend.host.mkdir(str(archive.parent))
+            files[str(archive)] = bundle()
         context.backend.host.write_many(files)
 
     def _batch_document(self, live: LiveBatch) -> dict[str, Any]:
@@ -174,8 +175,8 @@ class PhaseRun:
             "common_args": self.common_args,
         }
 
-    def _worker(self) -> str:
-        return str(worker_archive(self.context.backend.jobs_dir, bundle_digest()))
+    def _worker(self) -> PurePosixPath:
+        return worker_archive(self.context.backend.jobs_dir, bundle_digest())
 
     def _submission(self, live: LiveBatch) -> Submission:
         return Submission(
@@ -183,7 +184,7 @@ class PhaseRun:
             folder=live.record.folder,
             argv=(
                 *(self.context.backend.worker_python, "-I", "-S"),
-                *(self._worker(), "run", live.record.folder),
+                *(str(self._worker()), "run", live.record.folder),
             ),
         )
 
@@ -284,10 +285,6 @@ class PhaseRun:
     def _why(self, live: LiveBatch, reason: str | None) -> str:
         """Why a worker ended, in words, with the end of what it said itself."""
         why = reason or "its worker ended"
-        path = f"{live.record.folder}/{WORKER_LOG}"
-        host = self.context.backend.host
-        if host.exists(path):
-            said = host.read(path).decode(errors="replace").strip()
-            if said:
-                why += f"; the worker said: {said[-1_000:]}"
-        return why
+        path = PurePosixPath(live.record.folder) / WORKER_LOG
+        said = read_if_there(self.context.backend.host, path).decode(errors="replace").strip()
+        return f"{why}; the worker said: {said[-1_000:]}" if said else why

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from fractal_jupyter.hosts.base import Host
+from fractal_jupyter.runner.files import names
 from fractal_jupyter.worker.records import decode_lines
 
 Positions = dict[str, list[int]]
@@ -52,7 +53,7 @@ class ResultsFollower:
 
     def _numbers(self, folder: PurePosixPath, prefix: str) -> list[int]:
         return [
-            int(entry.name.removeprefix(prefix))
-            for entry in self.host.list(str(folder))
-            if entry.name.startswith(prefix) and entry.name.removeprefix(prefix).isdigit()
+            int(name.removeprefix(prefix))
+            for name in names(self.host, folder)
+            if name.startswith(prefix) and name.removeprefix(prefix).isdigit()
         ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from fractal_jupyter.engine.filters import no_images_error, select, step_type_filter
+from fractal_jupyter.engine.filters import select_inputs, step_type_filter
 from fractal_jupyter.engine.merging import UnitOutput, merge
 from fractal_jupyter.engine.planning import (
     UnitPlan,
@@ -18,6 +18,7 @@ from fractal_jupyter.engine.planning import (
 )
 from fractal_jupyter.models.images import (
     Image,
+    TaskOutput,
     parse_init_output,
     parse_task_output,
 )
@@ -77,20 +78,26 @@ class StepRun:
         else:
             phase = phases[-1]
         if phase == phases[-1]:
-            self._merge(entry, phase)
+            self._merge(entry, phase if statuses else phases[0])
         return self._outcome(statuses)
 
     # planning
 
     def _plan(self, entry: TaskEntry, phase: str) -> None:
         running, step = self.context.running, self.step
-        type_filter = self.type_filter(entry)
+        type_filter = step_type_filter(
+            running=self.running_filter,
+            input_types=entry.input_types,
+            step_filters=step.request["type_filters"],
+        )
         if phase == PARALLEL and entry.has_non_parallel:
             plans = plan_compute(self._init_items(), step.request["args_parallel"])
         else:
-            images = () if entry.is_converter else self.select(entry)
             plans = plan_first_phase(
-                entry, images, step.request, zarr_dir=self.context.job.request["zarr_dir"]
+                entry,
+                self._select(entry, type_filter),
+                step.request,
+                zarr_dir=self.context.job.request["zarr_dir"],
             )
         shared = step.request[f"args_{phase}"].keys()
         running.add_units(
@@ -103,20 +110,12 @@ class StepRun:
             type_filter=type_filter,
         )
 
-    def type_filter(self, entry: TaskEntry) -> dict[str, bool]:
-        """The types that an image must have to be an input of the step."""
-        return step_type_filter(
-            running=self.running_filter,
-            input_types=entry.input_types,
-            step_filters=self.step.request["type_filters"],
-        )
-
-    def select(self, entry: TaskEntry) -> list[Image]:
-        """The images that the step works on; raises `ImageListError` when there are none."""
-        images = self.context.running.images(self.context.job.dataset_id)
+    def _select(self, entry: TaskEntry, type_filter: Mapping[str, bool]) -> list[Image]:
         return select_inputs(
-            images,
-            type_filter=self.type_filter(entry),
+            self.context.running.images(self.context.job.dataset_id),
+            task_name=entry.name,
+            task_type=entry.type,
+            type_filter=type_filter,
             attribute_filters=self.context.job.request["attribute_filters"],
         )
 
@@ -153,13 +152,17 @@ class StepRun:
     # merging
 
     def _merge(self, entry: TaskEntry, phase: str) -> None:
-        """Merge the outputs of the units that succeeded; the others do not undo them."""
+        """Merge the outputs of the units that succeeded; the others do not undo them.
+
+        `phase` is the last one, or the first when it has asked for no unit of the last.
+        """
+        last = PHASES[entry.type][-1]
         units = self._units(phase, status="done")
         running, job = self.context.running, self.context.job
         images = running.images(job.dataset_id)
         outputs: dict[bool, list[UnitOutput]] = {True: [], False: []}
         for unit in units:
-            output = parse_task_output(unit.output)
+            output = parse_task_output(unit.output) if phase == last else TaskOutput()
             outputs[unit.merged].append(UnitOutput(unit.index, unit.zarr_url, output))
         if not outputs[False]:
             return
@@ -215,19 +218,6 @@ class StepRun:
         )
 
 
-def select_inputs(
-    images: Sequence[Image],
-    *,
-    type_filter: Mapping[str, bool],
-    attribute_filters: Mapping[str, Sequence[Any]],
-) -> list[Image]:
-    """The images that pass the filters; raises `ImageListError` when none does."""
-    selected = select(images, type_filter=type_filter, attribute_filters=attribute_filters)
-    if not selected:
-        raise no_images_error(images, type_filter=type_filter, attribute_filters=attribute_filters)
-    return selected
-
-
 def plan_first_phase(
     entry: TaskEntry, images: Sequence[Image], request: Mapping[str, Any], *, zarr_dir: str
 ) -> Sequence[UnitPlan]:
@@ -235,8 +225,5 @@ def plan_first_phase(
     if not entry.has_non_parallel:
         return plan_parallel(images, request["args_parallel"])
     return plan_non_parallel(
-        images,
-        request["args_non_parallel"],
-        zarr_dir=zarr_dir,
-        converter=entry.is_converter,
+        images, request["args_non_parallel"], zarr_dir=zarr_dir, task_type=entry.type
     )

@@ -9,7 +9,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from fractal_jupyter.engine.arguments import route_arguments, validate_arguments
-from fractal_jupyter.engine.filters import step_type_filter
+from fractal_jupyter.engine.filters import (
+    parse_attribute_filters,
+    parse_type_filters,
+    select_inputs,
+    step_type_filter,
+)
 from fractal_jupyter.environment import job_environment
 from fractal_jupyter.errors import (
     Ambiguous,
@@ -25,7 +30,6 @@ from fractal_jupyter.models.workflow import Step
 from fractal_jupyter.runner.backend import make_backend
 from fractal_jupyter.runner.launch import wake_supervisor
 from fractal_jupyter.runner.paths import job_folder_name
-from fractal_jupyter.runner.step import select_inputs
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.store.documents import not_found
 from fractal_jupyter.store.records import (
@@ -127,8 +131,8 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
                 "resource": resource_record.document,
                 "profile": request.profile.document,
                 "zarr_dir": request.dataset.zarr_dir,
-                "type_filters": dict(request.type_filters),
-                "attribute_filters": {k: list(v) for k, v in request.attribute_filters.items()},
+                "type_filters": parse_type_filters(request.type_filters),
+                "attribute_filters": parse_attribute_filters(request.attribute_filters),
                 "account": request.account,
                 "worker_init": request.worker_init,
                 "memory_limit": _memory_bytes(request.memory_limit),
@@ -276,10 +280,10 @@ def _without_schemas(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_first_images(store: Store, request: JobRequest, step: Mapping[str, Any]) -> None:
     entry = TaskEntry.model_validate(step["request"]["entry"])
-    if entry.is_converter:
-        return
     select_inputs(
         store.datasets.images(request.dataset.id),
+        task_name=entry.name,
+        task_type=entry.type,
         type_filter=step_type_filter(
             running=request.type_filters,
             input_types=entry.input_types,

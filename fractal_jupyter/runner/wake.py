@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import signal
 import socket
@@ -69,7 +68,7 @@ class Alarm:
             self._own_end.close()
         self._socket.close()
         with contextlib.suppress(OSError):
-            os.unlink(self.address)
+            Path(self.address).unlink()
             Path(self.address).parent.rmdir()
 
 

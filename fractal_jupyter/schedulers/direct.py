@@ -34,7 +34,7 @@ class DirectScheduler:
 
     def _start(self, submission: Submission) -> Handle:
         try:
-            with open(Path(submission.folder) / WORKER_LOG, "ab") as log:
+            with (Path(submission.folder) / WORKER_LOG).open("ab") as log:
                 child = subprocess.Popen(
                     submission.argv,
                     stdin=subprocess.DEVNULL,

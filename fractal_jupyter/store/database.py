@@ -17,8 +17,10 @@ from fractal_jupyter.errors import StoreError
 # Write-ahead logging needs shared memory between all processes that have the file open: on a
 # network file system it loses data. Only file systems known to be local get it.
 LOCAL_FILE_SYSTEMS = frozenset(
-    ["apfs", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "hfs", "overlay"]
-    + ["ramfs", "reiserfs", "tmpfs", "xfs", "zfs"]
+    (
+        *("apfs", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "hfs", "overlay"),
+        *("ramfs", "reiserfs", "tmpfs", "xfs", "zfs"),
+    )
 )
 BUSY_TIMEOUT_SECONDS = 60.0
 

@@ -37,7 +37,8 @@ class Datasets(NamedRows[DatasetRecord]):
             numbers = ", ".join(map(str, used))
             if numbers:
                 raise InUse(
-                    f"The dataset {record.name!r} belongs to the jobs {numbers}; remove these first."
+                    f"The dataset {record.name!r} belongs to the jobs {numbers}; "
+                    "remove these first."
                 )
             connection.execute(sa.delete(datasets).where(datasets.c.id == record.id))
 

@@ -1,4 +1,4 @@
-"""Jobs, steps and units as clients see and submit them. (Supervisors write through `running`.)"""
+"""Jobs, steps and units as clients see and submit them; supervisors write with `Running`."""
 
 from __future__ import annotations
 
@@ -192,8 +192,10 @@ class Jobs:
                     status="pending",
                     batch_id=None,
                     **dict.fromkeys(
-                        ("error", "problem", "exit_code", "signal", "started", "ended")
-                        + ("peak_memory", "cpu_seconds", "node", "log")
+                        (
+                            *("error", "problem", "exit_code", "signal", "started", "ended"),
+                            *("peak_memory", "cpu_seconds", "node", "log"),
+                        )
                     ),
                 )
             )

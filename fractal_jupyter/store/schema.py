@@ -92,7 +92,8 @@ def backup(path: Path, version: str) -> Path:
     if free < 2 * needed:
         raise StoreError(
             f"The store {path} must be migrated, and there is no room for a backup before: "
-            f"{needed / 1e6:.0f} MB are needed twice, {free / 1e6:.0f} MB are free. Free some space."
+            f"{needed / 1e6:.0f} MB are needed twice, {free / 1e6:.0f} MB are free. "
+            "Free some space."
         )
     source, target = sqlite3.connect(path), sqlite3.connect(copy)
     try:

@@ -1,0 +1,86 @@
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fractal_jupyter.errors import StoreError
+from fractal_jupyter.store.database import Database, _deepest_mount
+
+MOUNTS = """\
+/dev/sda1 / ext4 rw 0 0
+server:/home /home nfs4 rw 0 0
+tmpfs /home/me/scratch\\040pad tmpfs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        ("/var/lib", "ext4"),
+        ("/home/me/.local", "nfs4"),
+        ("/home/me/scratch pad/x", "tmpfs"),
+        ("/homestead", "ext4"),
+    ],
+)
+def test_the_file_system_is_that_of_the_deepest_mount(folder: str, expected: str) -> None:
+    assert _deepest_mount(MOUNTS, Path(folder)) == expected
+
+
+def test_a_relative_line_in_the_mounts_does_no_harm() -> None:
+    assert _deepest_mount("nonsense\n" + MOUNTS, Path("/var")) == "ext4"
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "no url at all"])
+def test_urls_that_cannot_be_shared_are_refused(url: str) -> None:
+    with pytest.raises(StoreError):
+        Database(url)
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be created"):
+        Database(f"sqlite:///{tmp_path}/file/fractal.db")
+
+
+def test_the_file_is_private(tmp_path: Path) -> None:
+    Database(f"sqlite:///{tmp_path}/sub/fractal.db")
+    assert (tmp_path / "sub" / "fractal.db").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "sub").stat().st_mode & 0o777 == 0o700
+
+
+def test_data_version_changes_when_another_connection_commits(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a.db")
+    before = database.data_version()
+    assert database.data_version() == before
+    other = sqlite3.connect(tmp_path / "a.db")
+    other.execute("create table t (x)")
+    other.commit()
+    other.close()
+    assert database.data_version() != before
+    database.close()
+
+
+ADD_ONE = """
+import sys, sqlalchemy as sa
+from fractal_jupyter.store.database import Database
+database = Database(sys.argv[1])
+for _ in range(200):
+    with database.write() as connection:
+        count = connection.execute(sa.text("select n from counter")).scalar()
+        connection.execute(sa.text("update counter set n = :n"), {"n": count + 1})
+"""
+
+
+def test_processes_that_read_and_write_at_once_lose_no_update(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    connection = sqlite3.connect(tmp_path / "a.db")
+    connection.executescript("create table counter (n integer); insert into counter values (0);")
+    connection.close()
+    command = [sys.executable, "-c", ADD_ONE, url]
+    writers = [subprocess.Popen(command) for _ in range(4)]
+    assert [writer.wait() for writer in writers] == [0] * 4
+    connection = sqlite3.connect(tmp_path / "a.db")
+    assert connection.execute("select n from counter").fetchone() == (800,)
+    connection.close()
