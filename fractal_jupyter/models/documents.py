@@ -234,7 +234,7 @@ def _read(document: object, *, noun: str) -> tuple[str, JsonObject]:
     if isinstance(name := document.get("name"), str):
         title = f"{title} ({name[:60]!r})"
     problems: list[Problem] = []
-    content: JsonObject = _plain(document, "", problems)
+    content: JsonObject = plain_json(document, "", problems)
     if problems:
         raise _invalid(title, problems)
     return title, content
@@ -275,8 +275,14 @@ def _unique(pairs: list[tuple[str, object]]) -> JsonObject:
     return content
 
 
-def _plain(value: object, path: str, problems: list[Problem]) -> Any:
-    """Copy a value with nothing in it but what JSON has; paths become strings."""
+def plain_json(value: object, path: str, problems: list[Problem]) -> Any:
+    """Copy a value with nothing in it but what JSON has; paths become strings, tuples lists.
+
+    Args:
+        value: Any Python value.
+        path: What the value is called.
+        problems: Gets what cannot be said in JSON.
+    """
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float) and math.isfinite(value):
@@ -284,9 +290,9 @@ def _plain(value: object, path: str, problems: list[Problem]) -> Any:
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, (list, tuple)):
-        return [_plain(item, child(path, i), problems) for i, item in enumerate(value)]
+        return [plain_json(item, child(path, i), problems) for i, item in enumerate(value)]
     if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
-        return {name: _plain(item, child(path, name), problems) for name, item in value.items()}
+        return {name: plain_json(item, child(path, name), problems) for name, item in value.items()}
     allowed = "what JSON has: objects with string names, lists, strings, finite numbers, true, …"
     problems.append(Problem(path or "document", value, allowed))
     return None
