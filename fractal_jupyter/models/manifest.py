@@ -20,7 +20,8 @@ from pydantic import (
 )
 
 from fractal_jupyter.errors import InvalidManifest
-from fractal_jupyter.models.problems import from_pydantic, listing
+from fractal_jupyter.models.documents import problems_in
+from fractal_jupyter.models.problems import listing
 from fractal_jupyter.models.types import NonEmptyStr
 
 TaskType = Literal[
@@ -212,5 +213,5 @@ def parse_manifest(text: str, *, source: str) -> Manifest:
     except ValidationError as error:
         raise InvalidManifest(
             f"The manifest of {source} breaks the contract for task packages; "
-            f"this is for its authors to mend:\n{listing(from_pydantic(error))}"
+            f"this is for its authors to mend:\n{listing(problems_in(error, Manifest))}"
         ) from None

@@ -6,14 +6,10 @@ Documents, task outputs and arguments are refused in the same words, whoever che
 from __future__ import annotations
 
 import difflib
-import functools
 import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from pydantic import ValidationError
+from typing import Final
 
 _LISTED = 10
 _KINDS: Final[dict[type, str]] = {
@@ -94,23 +90,3 @@ def _make_shortener() -> reprlib.Repr:
 
 
 _shortener = _make_shortener()
-
-
-def from_pydantic(error: ValidationError) -> list[Problem]:
-    """Tell what pydantic found wrong in the words used everywhere else."""
-    return [
-        Problem(
-            functools.reduce(child, item["loc"], "") or "document",
-            MISSING if item["type"] == "missing" else item["input"],
-            _allowed(item["type"], item["msg"]),
-        )
-        for item in error.errors(include_url=False, include_context=False)
-    ]
-
-
-def _allowed(kind: str, message: str) -> str:
-    if kind == "missing":
-        return "a value; the field is required"
-    if kind == "extra_forbidden":
-        return "no field of this name"
-    return message.removeprefix("Value error, ").removeprefix("Input should be ")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fractal_jupyter.engine.batching import Packing, pack, split
@@ -160,6 +160,7 @@ def test_splitting(n_units: int, per_batch: int, batches: list[range]) -> None:
     assert split(n_units, Packing(per_batch, 1)) == batches
 
 
+@settings(deadline=None)
 @given(st.integers(0, 500), st.integers(1, 60))
 def test_splitting_covers_each_unit_once(n_units: int, per_batch: int) -> None:
     batches = split(n_units, Packing(per_batch, 1))
@@ -170,6 +171,7 @@ def test_splitting_covers_each_unit_once(n_units: int, per_batch: int) -> None:
 SMALL = st.integers(1, 12)
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 2_000),
     SMALL,

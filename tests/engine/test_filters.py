@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fractal_jupyter.engine.filters import (
@@ -86,6 +86,7 @@ SCALARS: st.SearchStrategy[Scalar] = st.sampled_from([0, 1, 2.5, "x", "", True, 
 TYPES = st.dictionaries(st.sampled_from("st"), st.booleans())
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.dictionaries(st.sampled_from("pq"), SCALARS), TYPES)),
     TYPES,

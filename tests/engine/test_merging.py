@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fractal_jupyter.engine.merging import Merge, UnitOutput, merge
@@ -389,8 +389,12 @@ def naive(
         changes: list[Any] = []
         gone: list[str] = []
         for one in sorted(units, key=lambda unit: unit.unit):
-            changes += [u for u in one.output.image_list_updates if u not in changes]
-            gone += [u for u in one.output.image_list_removals if u not in gone]
+            for change in one.output.image_list_updates:
+                if change not in changes:
+                    changes.append(change)
+            for url in one.output.image_list_removals:
+                if url not in gone:
+                    gone.append(url)
         return changes, gone
 
     old_changes, old_gone = collect(earlier)
@@ -484,6 +488,7 @@ UNITS = st.lists(
 )
 
 
+@settings(deadline=None, max_examples=500)
 @given(
     images=IMAGES,
     units=UNITS,

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fractal_jupyter.errors import InvalidDocument, InvalidTaskOutput
@@ -78,6 +78,7 @@ def test_other_urls_are_refused(url: str) -> None:
         normalize_url(url)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab./", min_size=1).map(lambda text: "/" + text))
 def test_normalising_twice_changes_nothing(url: str) -> None:
     try:
@@ -340,6 +341,7 @@ _NEARLY = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(_JSON | _NEARLY)
 def test_any_json_is_either_an_output_or_refused_in_words(value: Any) -> None:
     try:
