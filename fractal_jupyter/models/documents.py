@@ -36,7 +36,6 @@ _ALLOWED: Final[Mapping[str, str]] = {
     "literal_error": "{expected}",
     "none_required": "null; the field has no meaning for this type",
     "string_too_short": "a string that is not empty",
-    "too_short": "a list of at least {min_length}",
     "value_error": "{error}",
 }
 """What is allowed, by pydantic's name of the error; otherwise the schema of the field says it."""
@@ -166,10 +165,12 @@ def _problem(item: Any, model: type[BaseModel]) -> Problem:
     if kind == "extra_forbidden":
         allowed = _other_fields(str(loc[-1]), _schema_at(model, loc[:-1]))
     elif kind in _ALLOWED:
-        allowed = _ALLOWED[kind].format(**item["ctx"])
+        allowed = _ALLOWED[kind].format(**item.get("ctx", {}))
     else:
         allowed = _in_words(_schema_at(model, loc)) or item["msg"]
-    found = MISSING if kind == "missing" else _shown(item["input"], loc)
+    found = _shown(item["input"], loc)
+    if kind == "missing":
+        found, allowed = MISSING, f"{allowed}; the field is required"
     if loc and loc[-1] == "[key]":
         loc, allowed = loc[:-2], f"as names {allowed}"
     return Problem(functools.reduce(child, loc, "") or "document", found, allowed)
@@ -183,7 +184,7 @@ def _shown(found: object, loc: tuple[str | int, ...]) -> object:
 
 def _other_fields(name: str, schema: JsonObject) -> str:
     # a field that can only be null is there for documents of another kind
-    fields = [name for name, s in schema["properties"].items() if s.get("type") != "null"]
+    fields = [f for f, s in schema.get("properties", {}).items() if s.get("type") != "null"]
     if meant := nearest(name, fields):
         return f'no field of this name; did you mean "{meant}"?'
     return f"no field of this name; there are {', '.join(fields)}"
@@ -197,11 +198,18 @@ def _in_words(schema: JsonObject) -> str | None:
     return schema.get("description") or _JSON_TYPES.get(schema.get("type", ""))
 
 
+@functools.cache
+def _json_schema(model: type[BaseModel]) -> JsonObject:
+    return model.model_json_schema()
+
+
 def _schema_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> JsonObject:
     """Return the JSON schema of what may stand at a place in the document."""
-    whole = model.model_json_schema()
+    whole = _json_schema(model)
 
-    def resolve(node: JsonObject) -> JsonObject:
+    def resolve(node: Any) -> JsonObject:
+        if not isinstance(node, dict):  # true: whatever it is
+            return {}
         if "anyOf" in node:  # optional: the other possibility is null
             node = node["anyOf"][0]
         if "$ref" in node:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetPydanticSchema, WrapValidator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+    WrapValidator,
+)
 from pydantic_core import core_schema
 
 from fractal_jupyter.models.documents import Document, JsonObject, Section, no_twins, parse_document
@@ -104,6 +111,12 @@ class Step(Section):
     warm: StrictBool = True
 
 
+def _at_least_one(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    if not steps:
+        raise ValueError("a list of steps, at least one")
+    return steps
+
+
 class WorkflowDocument(Document):
     """An ordered list of steps.
 
@@ -113,7 +126,7 @@ class WorkflowDocument(Document):
     """
 
     name: OneLine
-    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+    steps: Annotated[tuple[Step, ...], AfterValidator(_at_least_one)]
 
 
 def parse_workflow(name: str, steps: Sequence[Mapping[str, Any]]) -> WorkflowDocument:
