@@ -26,6 +26,7 @@
     │   ├── HostUnreachable       the host does not answer
     │   └── UnsupportedOnHost     this kind of host cannot do that
     ├── SchedulerError            the scheduler refused, or gave an answer that makes no sense
+    ├── SupervisorFailed          the process that drives jobs could not start
     ├── StoreError                the database cannot be used
     │   ├── StoreTooNew           written by a newer version of this package
     │   └── LeaseLost             another supervisor has taken over
@@ -139,6 +140,10 @@ class UnsupportedOnHost(HostError):
 
 class SchedulerError(FractalError):
     """The scheduler refused a request, or answered in a way that makes no sense."""
+
+
+class SupervisorFailed(FractalError):
+    """The process that drives jobs could not start; the message has its last words."""
 
 
 class StoreError(FractalError):

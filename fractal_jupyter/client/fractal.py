@@ -244,7 +244,7 @@ class Fractal:
                     f"{', '.join(sorted(single))} belong to single tasks; a workflow's arguments "
                     "are those of its steps."
                 )
-            title, documents = task.name, list(task.steps)
+            title, documents = task.name, [dict(step) for step in task.steps]
         else:
             title, documents = _single_step(task, single)
         workflow = parse_workflow(title, documents)

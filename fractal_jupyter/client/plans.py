@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from fractal_jupyter.engine.filters import select_inputs, step_type_filter
@@ -12,7 +11,7 @@ from fractal_jupyter.models.manifest import TaskEntry
 from fractal_jupyter.models.profile import parse_profile
 from fractal_jupyter.models.resource import parse_resource
 from fractal_jupyter.runner.backend import Backend, make_backend
-from fractal_jupyter.runner.step import PARALLEL, PHASES, plan_first_phase
+from fractal_jupyter.runner.step import PARALLEL, PHASES, plan_first_phase, unit_command
 from fractal_jupyter.runner.submission import JobRequest, prepare
 from fractal_jupyter.store.store import Store
 
@@ -146,11 +145,10 @@ def _planned_step(
 def _planned_phase(
     entry: TaskEntry, asked: dict[str, Any], phase: str, count: int | None, backend: Backend
 ) -> PlannedPhase:
-    executable = entry.executable_parallel if phase == PARALLEL else entry.executable_non_parallel
     layout = None if count is None else backend.lay_out(count, asked[f"meta_{phase}"])
     return PlannedPhase(
         name=phase,
-        command=(asked["python"], str(PurePosixPath(asked["package_root"]) / str(executable))),
+        command=unit_command(entry, asked, phase),
         args=asked[f"args_{phase}"],
         units=count,
         batches=None if layout is None else _sizes(layout.batches),

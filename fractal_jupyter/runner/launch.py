@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from fractal_jupyter.environment import job_environment
+from fractal_jupyter.errors import SupervisorFailed
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.runner.wake import ring
 from fractal_jupyter.schedulers.processes import alive
@@ -24,7 +25,7 @@ _started: list[subprocess.Popen[bytes]] = []
 
 def wake_supervisor(store: Store) -> None:
     """Tell the supervisor of this user's jobs that there is news; start one if there is none."""
-    _reap()
+    _reap(store)
     lease = store.leases.get(current_user())
     if lease is not None and not lease.released:
         if alive(lease.process) is False:
@@ -74,6 +75,16 @@ def log_path(store: Store) -> Path:
     return (default_folder() if path is None else path.parent) / "supervisor.log"
 
 
-def _reap() -> None:
-    """Forget supervisors that have ended, so that no zombies are kept."""
+def _reap(store: Store) -> None:
+    """Forget supervisors that have ended; raise `SupervisorFailed` when one could not start."""
+    ended = [child for child in _started if child.poll() is not None]
     _started[:] = [child for child in _started if child.poll() is None]
+    failed = [child.returncode for child in ended if child.returncode > 0]
+    if failed:
+        path = log_path(store)
+        said = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        raise SupervisorFailed(
+            f"The process that drives jobs ended with exit status {failed[0]}: "
+            f"{' '.join(said)} (all of it is in {path}). Jobs wait until it can be started: "
+            "mend the cause and call job.wait() again."
+        )

@@ -91,7 +91,8 @@ class StepRun:
             step_filters=step.request["type_filters"],
         )
         if phase == PARALLEL and entry.has_non_parallel:
-            plans = plan_compute(self._init_items(), step.request["args_parallel"])
+            items = self._init_items()
+            plans: Sequence[UnitPlan] = plan_compute(items, step.request["args_parallel"])
         else:
             plans = plan_first_phase(
                 entry,
@@ -133,15 +134,12 @@ class StepRun:
     def _phase_run(self, entry: TaskEntry, phase: str, phases: Sequence[str]) -> PhaseRun:
         request = self.step.request
         meta = request[f"meta_{phase}"]
-        executable = (
-            entry.executable_parallel if phase == PARALLEL else entry.executable_non_parallel
-        )
         return PhaseRun(
             context=self.context,
             step=self.step,
             phase=phase,
             is_init=phase != phases[-1],
-            command=[request["python"], str(PurePosixPath(request["package_root"]) / executable)],
+            command=unit_command(entry, request, phase),
             common_args=request[f"args_{phase}"],
             meta=meta,
             warm=self.context.job.request["warm"]
@@ -227,3 +225,9 @@ def plan_first_phase(
     return plan_non_parallel(
         images, request["args_non_parallel"], zarr_dir=zarr_dir, task_type=entry.type
     )
+
+
+def unit_command(entry: TaskEntry, request: Mapping[str, Any], phase: str) -> tuple[str, str]:
+    """The command line of a unit, without its files of arguments and output."""
+    executable = entry.executable_parallel if phase == PARALLEL else entry.executable_non_parallel
+    return request["python"], str(PurePosixPath(request["package_root"]) / str(executable))

@@ -1,0 +1,94 @@
+"""The toy task package, registered without being installed: its environment is this one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fractal_jupyter import Fractal
+from fractal_jupyter.client.datasets import Dataset
+from fractal_jupyter.runner.users import current_user
+from fractal_jupyter.schedulers.processes import alive
+from fractal_jupyter.store.store import Store
+
+ROOT = Path(__file__).parent / "toy_tasks"
+
+
+def add_toy_tasks(store: Store, *, version: str = "1.0", folder: str = str(ROOT)) -> None:
+    """Register the toy tasks as a task group of the first resource."""
+    manifest = json.loads((ROOT / "__FRACTAL_MANIFEST__.json").read_text())
+    store.task_groups.add(
+        entries=manifest["task_list"],
+        resource_id=store.resources.all()[0].id,
+        package="toy-tasks",
+        version=version,
+        origin="wheel",
+        request={},
+        folder=folder,
+        python_version="3.11",
+        python=sys.executable,
+        package_root=str(ROOT),
+    )
+
+
+@contextmanager
+def toy_fractal(folder: Path) -> Iterator[Fractal]:
+    """A client of a new store with the toy tasks; all its processes are ended afterwards."""
+    fractal = Fractal(f"sqlite:///{folder}/store/fractal.db")
+    try:
+        add_toy_tasks(fractal._store)
+        yield fractal
+    finally:
+        end_everything(fractal._store)
+        fractal.close()
+
+
+def make_dataset(fractal: Fractal, count: int, name: str = "plate") -> Dataset:
+    """A dataset of `count` images that exist by name only: toy tasks do not open them."""
+    dataset = fractal.datasets.create(name, zarr_dir="/data")
+    dataset.add_images([{"zarr_url": f"/data/{name}-{i}.zarr"} for i in range(count)])
+    return dataset
+
+
+def supervisor_pid(store: Store) -> int:
+    """The process that holds the lease; fails when nobody does."""
+    lease = store.leases.get(current_user())
+    assert lease is not None
+    assert not lease.released
+    assert alive(lease.process)
+    return int(lease.process["pid"])
+
+
+def worker_pids(store: Store) -> list[int]:
+    """The workers that live."""
+    return [
+        int(batch.handle["pid"])
+        for job in store.jobs.all()
+        for batch in store.jobs.batches(job.id)
+        if batch.handle and alive(batch.handle)
+    ]
+
+
+def end_everything(store: Store) -> None:
+    """End the supervisor and all workers of a store."""
+    lease = store.leases.get(current_user())
+    if lease is not None and alive(lease.process):
+        os.kill(lease.process["pid"], signal.SIGTERM)
+        wait_until(lambda: not alive(lease.process))
+    for pid in worker_pids(store):
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float = 30.0) -> None:
+    """Wait until `condition` holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(0.02)
