@@ -18,11 +18,11 @@ from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 from pydantic import (
     BaseModel,
     ConfigDict,
-    ModelWrapValidatorHandler,
     PrivateAttr,
     ValidationError,
     model_validator,
 )
+from pydantic.functional_validators import ModelWrapValidatorHandler
 
 from fractal_jupyter.errors import InvalidDocument
 from fractal_jupyter.models.problems import MISSING, Problem, child, listing, nearest
@@ -207,13 +207,13 @@ def _schema_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> JsonObject
     """Return the JSON schema of what may stand at a place in the document."""
     whole = _json_schema(model)
 
-    def resolve(node: Any) -> JsonObject:
-        if not isinstance(node, dict):  # true: whatever it is
+    def resolve(node: JsonObject | bool) -> JsonObject:
+        if isinstance(node, bool):  # whatever it is
             return {}
         if "anyOf" in node:  # optional: the other possibility is null
-            node = node["anyOf"][0]
+            return resolve(node["anyOf"][0])
         if "$ref" in node:
-            node = whole["$defs"][node["$ref"].rpartition("/")[2]]
+            return resolve(whole["$defs"][node["$ref"].rpartition("/")[2]])
         return node
 
     def step(node: JsonObject, part: str | int) -> JsonObject:

@@ -164,13 +164,16 @@ def _matches(pattern: str, allowed: str) -> AfterValidator:
 NonEmptyStr = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 """Text that is more than white space, without the white space around it."""
 
-OneLine = Annotated[NonEmptyStr, AfterValidator(one_line), Field(description=_ONE_LINE)]
+# one `Field` in each kind: pydantic 2.6 takes a field whose kind has two for an optional one
+_Line = Annotated[NonEmptyStr, AfterValidator(one_line)]
+
+OneLine = Annotated[_Line, Field(description=_ONE_LINE)]
 """Text on one line: names and whatever else is shown or written in the middle of a line."""
 
-AbsolutePath = Annotated[OneLine, AfterValidator(absolute_posix_path), Field(description=_PATH)]
+AbsolutePath = Annotated[_Line, AfterValidator(absolute_posix_path), Field(description=_PATH)]
 """An absolute path where the computing happens (a POSIX system)."""
 
-LocalPath = Annotated[OneLine, AfterValidator(absolute_local_path), Field(description=_PATH)]
+LocalPath = Annotated[_Line, AfterValidator(absolute_local_path), Field(description=_PATH)]
 """An absolute path on the machine where this package runs."""
 
 StrictBool = Annotated[bool, Field(strict=True)]
@@ -187,11 +190,11 @@ EnvironmentName = Annotated[NonEmptyStr, _matches("[A-Za-z_][A-Za-z0-9_]*", _ENV
 
 UserName = Annotated[
     # what `sudo -u` and `ssh` take for a name, and neither for an option nor for a numeric id
-    OneLine, _matches(r"\w[\w.$@+\\-]*", _USER), Field(description=_USER)
+    _Line, _matches(r"\w[\w.$@+\\-]*", _USER), Field(description=_USER)
 ]
 """The name of a Unix user."""
 
-HostName = Annotated[OneLine, _matches(r"[\w\[:][\w.:%\[\]-]*", _HOST), Field(description=_HOST)]
+HostName = Annotated[_Line, _matches(r"[\w\[:][\w.:%\[\]-]*", _HOST), Field(description=_HOST)]
 """The name or address of a host, as `ssh` takes it."""
 
 SlurmValue = Annotated[
@@ -208,8 +211,8 @@ SlurmTime = Annotated[
 ]
 """A time limit in one of the spellings of `sbatch --time`."""
 
-SbatchLine = Annotated[OneLine, AfterValidator(sbatch_line), Field(description=_SBATCH_LINE)]
+SbatchLine = Annotated[_Line, AfterValidator(sbatch_line), Field(description=_SBATCH_LINE)]
 """An `#SBATCH` line with options that the runner does not set itself."""
 
-ShebangLine = Annotated[OneLine, _matches(r"#! ?/\S+( .*)?", _SHEBANG), Field(description=_SHEBANG)]
+ShebangLine = Annotated[_Line, _matches(r"#! ?/\S+( .*)?", _SHEBANG), Field(description=_SHEBANG)]
 """The first line of a job script."""
