@@ -25,6 +25,14 @@ _FOR_JOBS = frozenset(
         *("HOME", "USER", "LOGNAME", "SHELL", "PATH", "TMPDIR", "TZ", "LANG", "LANGUAGE"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
         *_PROXIES,
+        *(
+            f"LC_{name}"
+            for name in (
+                *("ALL", "ADDRESS", "COLLATE", "CTYPE", "IDENTIFICATION", "MEASUREMENT"),
+                *("MESSAGES", "MONETARY", "NAME", "NUMERIC", "PAPER", "TELEPHONE", "TIME"),
+            )
+        ),
+        *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"),
         # the libraries and modules that a site loads for its users
         *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "MODULEPATH", "MODULESHOME"),
         # which GPUs, and how many threads, a process may take
@@ -36,7 +44,6 @@ _FOR_JOBS = frozenset(
         *("USERPROFILE", "USERNAME", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA"),
     }
 )
-_FOR_JOBS_PATTERN = re.compile(r"LC_[A-Z]+|XDG_[A-Z]+_HOME")
 
 # Where packages come from, and how they are fetched and compiled. Nothing that says where they
 # go (UV_TARGET, PIP_PREFIX, UV_PYTHON, …): that is the builder's to say.
@@ -89,7 +96,7 @@ def job_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {
         name: value
         for name, value in environ.items()
-        if _is_for_jobs(name) and not _CREDENTIALS.search(value)
+        if name in _FOR_JOBS and not _CREDENTIALS.search(value)
     }
 
 
@@ -109,9 +116,5 @@ def build_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
     return {
         name: value
         for name, value in environ.items()
-        if _is_for_jobs(name) or name in _FOR_BUILDS or _FOR_BUILDS_PATTERN.fullmatch(name)
+        if name in _FOR_JOBS or name in _FOR_BUILDS or _FOR_BUILDS_PATTERN.fullmatch(name)
     }
-
-
-def _is_for_jobs(name: str) -> bool:
-    return name in _FOR_JOBS or bool(_FOR_JOBS_PATTERN.fullmatch(name))

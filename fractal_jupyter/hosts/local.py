@@ -24,7 +24,7 @@ from fractal_jupyter.hosts.base import (
 )
 from fractal_jupyter.hosts.process import run_process
 
-__all__ = ["LocalHost"]
+__all__ = ["LocalHost", "named_errors"]
 
 _POSIX = os.name == "posix"
 _COMMANDS = frozenset({Capability.RUN_ANY, Capability.STREAM})
@@ -91,19 +91,19 @@ class LocalHost:
 
     def read(self, path: str, offset: int = 0, limit: int | None = None) -> bytes:
         """Return (a part of) the content of a file; the file is opened anew each time."""
-        with _named_errors("read", path), open(path, "rb") as file:  # noqa: PTH123
+        with named_errors("read", path), open(path, "rb") as file:  # noqa: PTH123
             file.seek(offset)
             return file.read(-1 if limit is None else limit)
 
     def write_many(self, files: Mapping[str, bytes], *, mode: int = 0o600) -> None:
         """Write files, each to disk under a temporary name and then renamed."""
         for path, content in files.items():
-            with _named_errors("write", path), _replacing(path, mode) as temporary:
+            with named_errors("write", path), _replacing(path, mode) as temporary:
                 _write_through(temporary, content)
 
     def list(self, path: str) -> tuple[Entry, ...]:
         """Return the entries of a folder, ordered by name; links count as what they point to."""
-        with _named_errors("list", path), os.scandir(path) as entries:
+        with named_errors("list", path), os.scandir(path) as entries:
             found = [_entry(entry) for entry in entries]
         return tuple(sorted((entry for entry in found if entry), key=lambda entry: entry.name))
 
@@ -112,7 +112,7 @@ class LocalHost:
     ) -> bool:
         """Make a folder; return whether this call made it."""
         folder = Path(path)
-        with _named_errors("make the folder", path):
+        with named_errors("make the folder", path):
             if parents:
                 folder.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -127,22 +127,22 @@ class LocalHost:
 
     def remove(self, path: str) -> None:
         """Remove a file, a link or a whole tree."""
-        with _named_errors("remove", path):
+        with named_errors("remove", path):
             _remove(Path(path))
 
     def put(self, local: str, remote: str, *, mode: int = 0o600) -> None:
         """Copy a file, atomically."""
-        with _named_errors(f"copy {local} to", remote), _replacing(remote, mode) as temporary:
+        with named_errors(f"copy {local} to", remote), _replacing(remote, mode) as temporary:
             shutil.copyfile(local, temporary)
 
     def get(self, remote: str, local: str) -> None:
         """Copy a file, atomically."""
-        with _named_errors(f"copy {remote} to", local), _replacing(local, 0o600) as temporary:
+        with named_errors(f"copy {remote} to", local), _replacing(local, 0o600) as temporary:
             shutil.copyfile(remote, temporary)
 
 
 @contextmanager
-def _named_errors(action: str, path: str) -> Iterator[None]:
+def named_errors(action: str, path: str) -> Iterator[None]:
     """Turn an operating system error into a `HostError` that says what was tried and the cure."""
     try:
         yield
