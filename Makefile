@@ -24,11 +24,17 @@ help:
 	@echo 'make bench   benchmarks, side by side with what they are compared to'
 	@echo 'make clean   remove environments, caches and results'
 
-demo: $(VENV)/.demo
-	@$(BIN)/python -m fractal_jupyter.demo
+# A store of their own, so that trying things leaves no trace in that of the user.
+demo lab: export FRACTAL_DEMO_FOLDER := $(CURDIR)/demo-output
+demo lab: export FRACTAL_JUPYTER_STORE := sqlite:///$(CURDIR)/demo-output/store/fractal.db
 
+demo: $(VENV)/.demo
+	@$(BIN)/python notebooks/run.py notebooks/01-quickstart.ipynb demo-output/01-quickstart.ipynb
+
+# Opens the notebook as `make demo` has left it, with its outputs, if it has.
 lab: $(VENV)/.demo
-	$(BIN)/jupyter lab notebooks
+	@$(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) --notebook-dir=. \
+	    $$(ls demo-output/01-quickstart.ipynb notebooks/01-quickstart.ipynb 2>/dev/null | head -n 1)
 
 test: system-packages lint
 	$(BIN)/python -m pytest -n $(JOBS)

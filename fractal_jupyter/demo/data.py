@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import numpy as np
 
 from fractal_jupyter.demo.cells import PIXEL_SIZE, Z_SPACING, Culture, synthesize
+
+FOLDER_VARIABLE = "FRACTAL_DEMO_FOLDER"
+"""Environment variable: where `new_folder` makes folders."""
 
 NUCLEI = "nuclei"
 CYTOPLASM = "cytoplasm"
@@ -14,6 +19,18 @@ CYTOPLASM = "cytoplasm"
 PLATE_ROWS = ("B", "C")
 PLATE_COLUMNS = ("02", "03", "04")
 PLATE_FIELDS = ("0", "1")
+
+
+def new_folder() -> Path:
+    """Make a folder for one run of a tutorial, named after the time, and return its path.
+
+    It lies in `FRACTAL_DEMO_FOLDER`, by default `fractal-demo` in the home directory, and is of
+    this run only: nothing is overwritten, and it can be removed when it is of no use any more.
+    """
+    base = os.environ.get(FOLDER_VARIABLE) or Path.home() / "fractal-demo"
+    folder = Path(base).resolve() / time.strftime("%Y-%m-%d_%H-%M-%S")
+    folder.mkdir(parents=True)
+    return folder
 
 
 def make_images(folder: str | Path, *, n: int = 24, seed: int = 0) -> list[str]:
