@@ -6,8 +6,9 @@ from pathlib import Path
 
 import ngio
 import numpy as np
+import pytest
 
-from fractal_jupyter.demo.data import make_images, make_plate
+from fractal_jupyter.demo.data import make_images, make_plate, new_folder
 from fractal_jupyter.worker.scan import scan
 
 
@@ -75,3 +76,15 @@ def test_dose_shows_in_the_plate(tmp_path: Path) -> None:
     }
 
     assert shares["02"] < shares["04"]
+
+
+def test_each_run_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    by_default = new_folder()
+    monkeypatch.setenv("FRACTAL_DEMO_FOLDER", str(tmp_path / "elsewhere"))
+    elsewhere = new_folder()
+
+    assert by_default.parent == tmp_path / "home" / "fractal-demo"
+    assert elsewhere.parent == tmp_path / "elsewhere"
+    for folder in (by_default, elsewhere):
+        assert list(folder.iterdir()) == []
