@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.datasets import Dataset
+from fractal_jupyter.runner import launch
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.schedulers.processes import alive
 from fractal_jupyter.store.store import Store
@@ -77,6 +78,10 @@ def worker_pids(store: Store) -> list[int]:
 
 def end_everything(store: Store) -> None:
     """End the supervisor and all workers of a store."""
+    child = launch._started.pop(store.url, None)
+    if child is not None:
+        child.terminate()
+        child.wait(30)
     lease = store.leases.get(current_user())
     if lease is not None and alive(lease.process):
         os.kill(lease.process["pid"], signal.SIGTERM)

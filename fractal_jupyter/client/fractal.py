@@ -17,7 +17,7 @@ from fractal_jupyter.client.tasks import Task, TaskGroup, TaskGroups, Tasks
 from fractal_jupyter.client.workflows import Workflow, Workflows
 from fractal_jupyter.errors import Ambiguous, InvalidArguments
 from fractal_jupyter.models.workflow import parse_workflow
-from fractal_jupyter.runner.launch import ensure_supervisor
+from fractal_jupyter.runner.launch import SupervisorCare
 from fractal_jupyter.runner.submission import JobRequest, submit
 from fractal_jupyter.store.records import ProfileRecord
 from fractal_jupyter.store.store import Store
@@ -68,7 +68,7 @@ class Fractal:
         self._profile: str | None = None
         if profile is not None:
             self.use(profile)
-        ensure_supervisor(self._store)
+        SupervisorCare(self._store).take()
 
     @property
     def url(self) -> str:

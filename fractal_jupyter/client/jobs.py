@@ -11,7 +11,7 @@ from fractal_jupyter.client.listing import Listing
 from fractal_jupyter.display.snapshot import JobSnapshot
 from fractal_jupyter.errors import InvalidArguments, JobFailed
 from fractal_jupyter.runner.folders import remove_job_folder
-from fractal_jupyter.runner.launch import ensure_supervisor, wake_supervisor
+from fractal_jupyter.runner.launch import SupervisorCare, wake_supervisor
 from fractal_jupyter.runner.logs import read_log
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.store.jobs import FINAL_JOBS
@@ -209,6 +209,7 @@ class _Watcher:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._version = store.database.data_version()
+        self._care = SupervisorCare(store)
         self._next_care = 0.0
 
     def wait_for_change(self, seconds: float) -> None:
@@ -230,7 +231,7 @@ class _Watcher:
         """Now and then, see that somebody drives the jobs: the supervisor may have died."""
         if time.monotonic() >= self._next_care:
             self._next_care = time.monotonic() + CARE_SECONDS
-            ensure_supervisor(self._store)
+            self._care.take()
 
 
 class Jobs:

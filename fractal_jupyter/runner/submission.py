@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from pydantic import ValidationError
+
 from fractal_jupyter.engine.arguments import route_arguments, validate_arguments
 from fractal_jupyter.engine.filters import (
     parse_attribute_filters,
@@ -20,13 +22,16 @@ from fractal_jupyter.errors import (
     Ambiguous,
     FractalError,
     InvalidArguments,
+    InvalidDocument,
     NotAllowed,
 )
+from fractal_jupyter.models.documents import problems_in
 from fractal_jupyter.models.manifest import TaskEntry
+from fractal_jupyter.models.problems import listing
 from fractal_jupyter.models.profile import parse_profile
 from fractal_jupyter.models.resource import Resource, parse_resource
 from fractal_jupyter.models.types import parse_memory_mb
-from fractal_jupyter.models.workflow import Step
+from fractal_jupyter.models.workflow import Step, StepMeta
 from fractal_jupyter.runner.backend import make_backend
 from fractal_jupyter.runner.launch import wake_supervisor
 from fractal_jupyter.runner.paths import job_folder_name
@@ -268,8 +273,17 @@ def _prepare_step(
 
 
 def _meta(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Overlay what the manifest says, what the step says of both parts, and of this one."""
-    return {name: value for layer in layers for name, value in (layer or {}).items()}
+    """Overlay what the manifest says, what the step says of both parts, and of this one.
+
+    A manifest's meta may have fields that mean nothing here; those that do must be right.
+    """
+    merged = {name: value for layer in layers for name, value in (layer or {}).items()}
+    known = {name: value for name, value in merged.items() if name in StepMeta.model_fields}
+    try:
+        return StepMeta.model_validate(known).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        problems = problems_in(error, StepMeta)
+        raise InvalidDocument(f"The meta of the step is wrong:\n{listing(problems)}") from error
 
 
 def _without_schemas(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from fractal_jupyter.errors import LeaseLost
 from fractal_jupyter.runner.context import Waker
 from fractal_jupyter.runner.driver import Backends, drive
+from fractal_jupyter.runner.launch import SILENCE_SECONDS
 from fractal_jupyter.runner.wake import Alarm
 from fractal_jupyter.schedulers.processes import alive, identity
 from fractal_jupyter.store.leases import Lease
@@ -24,8 +25,6 @@ from fractal_jupyter.store.store import Store
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 2.0
-# A holder whose heartbeat has not changed for this long, on the clock of who waits, is dead.
-SILENCE_SECONDS = 5 * BEAT_SECONDS
 IDLE_SECONDS = 60.0
 MOST_JOBS_AT_ONCE = 64
 LONGEST_BACK_OFF_SECONDS = 60.0

@@ -1,0 +1,102 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from fractal_jupyter import Fractal
+from fractal_jupyter.errors import AlreadyExists, InUse, InvalidDocument, NotAllowed, NotFound
+
+DOCUMENTS = Path(__file__).parents[1] / "models" / "data"
+
+
+def local(**fields: object) -> dict[str, object]:
+    return {
+        "type": "local",
+        "name": "Second",
+        "jobs_local_dir": "/somewhere/jobs",
+        "jobs_runner_config": {},
+        "jobs_poll_interval": 0,
+        "tasks_local_dir": "/somewhere/tasks",
+        "tasks_python_config": {"default_version": "3.12", "versions": {"3.12": "/no/python"}},
+        "tasks_pixi_config": {},
+        **fields,
+    }
+
+
+def test_a_new_store_has_a_local_resource_that_works(fractal: Fractal) -> None:
+    (resource,) = fractal.resources.list()
+    assert (resource.name, resource.type) == ("Local resource", "local")
+    (profile,) = fractal.profiles.list()
+    assert (profile.name, profile.resource) == ("Local profile", "Local resource")
+    assert fractal.profile == "Local profile"
+    checks = fractal.resources.check("Local resource")
+    assert [str(check) for check in checks if not check.ok] == []
+    assert {check.subject for check in checks} >= {"jobs_local_dir", "tasks_local_dir", "worker"}
+
+
+def test_documents_are_kept_as_they_were_given(fractal: Fractal) -> None:
+    documents = [json.loads(path.read_text()) for path in sorted(DOCUMENTS.glob("*resource*.json"))]
+    assert len(documents) == 3
+    for document in documents:
+        if document["name"] == "Local resource":
+            document["name"] = "Another local resource"
+        fractal.resources.add(json.dumps(document))
+        assert fractal.resources.get(document["name"]).document == document
+
+
+def test_a_check_says_what_is_wrong_and_how_to_mend_it(fractal: Fractal, tmp_path: Path) -> None:
+    (tmp_path / "a file").write_text("")
+    fractal.resources.add(local(jobs_local_dir=str(tmp_path / "a file" / "jobs")))
+    checks = {check.subject: check for check in fractal.resources.check("Second")}
+    assert not checks["jobs_local_dir"].ok
+    assert "jobs_local_dir" in checks["jobs_local_dir"].cure
+    assert not checks["Python 3.12"].ok
+    assert "/no/python" in checks["Python 3.12"].found
+    assert "tasks_python_config" in checks["Python 3.12"].cure
+    assert not checks["worker"].ok
+
+
+def test_a_python_of_another_version_is_noticed(fractal: Fractal) -> None:
+    python = "/bin/sh"
+    config = {"default_version": "3.12", "versions": {"3.12": python}}
+    fractal.resources.update("Local resource", tasks_python_config=config)
+    (check,) = [c for c in fractal.resources.check("Local resource") if c.subject == "Python 3.12"]
+    assert not check.ok
+
+
+def test_resources_are_changed_and_removed(fractal: Fractal) -> None:
+    fractal.resources.add(local())
+    with pytest.raises(AlreadyExists):
+        fractal.resources.add(local())
+    changed = fractal.resources.update("Second", jobs_poll_interval=7)
+    assert changed.document == local(jobs_poll_interval=7)
+    with pytest.raises(InvalidDocument, match="jobs_poll_interval"):
+        fractal.resources.update("Second", jobs_poll_interval="often")
+    assert fractal.resources.get("Second").document == local(jobs_poll_interval=7)
+    fractal.profiles.add({"name": "Mine", "resource_type": "local"}, resource="Second")
+    with pytest.raises(InUse, match="'Mine'"):
+        fractal.resources.remove("Second")
+    fractal.profiles.remove("Mine")
+    fractal.resources.remove("Second")
+    with pytest.raises(NotFound):
+        fractal.resources.get("Second")
+
+
+def test_a_profile_must_be_of_its_resources_type(fractal: Fractal) -> None:
+    profile = json.loads((DOCUMENTS / "profile_slurm_sudo.json").read_text())
+    with pytest.raises(InvalidDocument, match="slurm_sudo"):
+        fractal.profiles.add(profile, resource="Local resource")
+
+
+def test_the_backend_variable_allows_one_type_only(
+    fractal: Fractal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRACTAL_RUNNER_BACKEND", "slurm_ssh")
+    with pytest.raises(NotAllowed, match="FRACTAL_RUNNER_BACKEND=slurm_ssh"):
+        fractal.resources.add(local())
+
+
+def test_a_switched_off_warm_resource_stays_so(fractal: Fractal) -> None:
+    assert fractal.resources.get("Local resource").warm
+    assert not fractal.resources.update("Local resource", warm=False).warm
+    assert not fractal.resources.update("Local resource", jobs_poll_interval=3).warm
