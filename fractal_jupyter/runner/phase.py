@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from fractal_jupyter.schedulers.base import BatchState, Submission
 from fractal_jupyter.schedulers.direct import WORKER_LOG
 from fractal_jupyter.store.records import BatchRecord, StepRecord
 from fractal_jupyter.worker.bundle import bundle, bundle_digest
+
+log = logging.getLogger(__name__)
 
 # A worker that was started this often without one unit having ended is not started again.
 MOST_FRUITLESS_STARTS = 3
@@ -231,10 +234,13 @@ class PhaseRun:
         changes = UnitChanges(self.statuses, self.is_init)
         positions = {}
         for live in batches:
-            before, ended = live.follower.positions, changes.ended
+            before = live.follower.positions
+            ended, damaged = changes.ended, changes.damaged
             for attempt, record in live.follower.read():
                 changes.apply(attempt, record)
             live.fruitful = live.fruitful or changes.ended > ended
+            if changes.damaged > damaged:
+                log.warning("%s has damaged records in %s", live.record.name, live.record.folder)
             if live.follower.positions != before:
                 positions[live.record.id] = live.follower.positions
         self.preload.extend(changes.learned)

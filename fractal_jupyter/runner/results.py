@@ -12,8 +12,6 @@ from fractal_jupyter.runner.files import names
 from fractal_jupyter.worker.records import decode_lines
 
 Positions = dict[str, list[int]]
-# How much of a results file is read at once: bounds the memory of the reader.
-READ_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -40,12 +38,11 @@ class ResultsFollower:
         segment, offset = self.positions.get(str(attempt), [0, 0])
         last = max(self._numbers(folder, "results-"), default=-1)
         while segment <= last:
-            data = self.host.read(str(folder / f"results-{segment:04d}"), offset, READ_BYTES)
+            # Workers begin another segment after a few MB, so this is never a large file.
+            data = self.host.read(str(folder / f"results-{segment:04d}"), offset)
             records, consumed = decode_lines(data)
             offset += consumed
             yield from records
-            if consumed and len(data) == READ_BYTES:
-                continue  # there may be more in this segment
             if segment == last:
                 break
             segment, offset = segment + 1, 0

@@ -26,6 +26,7 @@ class UnitChanges:
         modes: The last `mode` record, in words.
         learned: Modules that units loaded beyond the preloaded ones.
         ended: How many units ended.
+        damaged: How many records could not be read; their units count as not reported.
     """
 
     statuses: dict[int, str]
@@ -35,6 +36,7 @@ class UnitChanges:
     mode: str | None = None
     learned: list[str] = field(default_factory=list)
     ended: int = 0
+    damaged: int = 0
 
     def apply(self, attempt: int, record: Mapping[str, Any]) -> None:
         """Take one record of a worker into account."""
@@ -47,6 +49,8 @@ class UnitChanges:
                 self.mode = _mode_in_words(record)
             case "learned":
                 self.learned.extend(record["modules"])
+            case "damaged":
+                self.damaged += 1
             case _:
                 pass  # attempt, finished: read by those who look for them
 
