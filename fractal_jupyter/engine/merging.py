@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
+from typing import NamedTuple
 
 from fractal_jupyter.errors import ImageListError
+from fractal_jupyter.models.bulk import collector_paused
 from fractal_jupyter.models.images import (
     Image,
     ImageUpdate,
@@ -58,6 +60,7 @@ class Merge:
     typed_inputs: tuple[str, ...] = ()
 
 
+@collector_paused()
 def merge(
     images: Mapping[str, Image],
     outputs: Iterable[UnitOutput],
@@ -95,15 +98,16 @@ def merge(
     for _ in _new_claims(merged_before, claims):
         pass
     new = list(_new_claims(ordered, claims))
-    result = _apply(images, new, zarr_dir=normalize_url(zarr_dir), output_types=output_types)
+    result = _apply(images, new, normalize_url(zarr_dir), output_types)
     removed = tuple(_removals(images, new))
     added = tuple(image for url, image in result.items() if url not in images)
-    changed = tuple(image for url, image in result.items() if images.get(url, image) != image)
+    changed = tuple(
+        image for url, image in result.items() if url in images and images[url] != image
+    )
     return Merge(added=added, changed=changed, removed=removed)
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
+class _Claim(NamedTuple):
     """What a unit says of a URL: an update, or (None) that it leaves the list."""
 
     url: str
@@ -133,7 +137,6 @@ def _new_claims(units: Iterable[UnitOutput], claims: dict[str, _Claim]) -> Itera
 def _apply(
     images: Mapping[str, Image],
     claims: Iterable[_Claim],
-    *,
     zarr_dir: str,
     output_types: Mapping[str, bool],
 ) -> dict[str, Image]:

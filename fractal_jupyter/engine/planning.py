@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fractal_jupyter.errors import InvalidArguments
+from fractal_jupyter.models.bulk import collector_paused
 from fractal_jupyter.models.images import Image, ParallelizationItem, normalize_url
 from fractal_jupyter.models.manifest import TaskType
 
@@ -33,6 +34,7 @@ class UnitPlan:
     args: dict[str, Any]
 
 
+@collector_paused()
 def plan_parallel(images: Iterable[Image], args: Mapping[str, Any]) -> list[UnitPlan]:
     """Return one unit per image, for a parallel task.
 
@@ -68,6 +70,7 @@ def plan_non_parallel(
     return [UnitPlan(None, {**own, **args})]
 
 
+@collector_paused()
 def plan_compute(items: Iterable[ParallelizationItem], args: Mapping[str, Any]) -> list[UnitPlan]:
     """Return one unit per element of the parallelization list, for a compound task.
 

@@ -18,6 +18,7 @@ from pathlib import PurePath
 from typing import Any, Final, TypeVar
 
 from fractal_jupyter.errors import InvalidDocument, InvalidTaskOutput
+from fractal_jupyter.models.bulk import collector_paused
 from fractal_jupyter.models.problems import MISSING, Problem, child, listing, nearest
 
 Scalar = str | int | float | bool
@@ -161,6 +162,7 @@ def parse_image(document: object) -> Image:
         raise InvalidDocument(f"This is not the document of an image:\n  {problem}") from None
 
 
+@collector_paused()
 def parse_images(documents: Iterable[object]) -> list[Image]:
     """Check the documents of images, and that no URL comes twice.
 
@@ -204,6 +206,7 @@ def parse_task_output(value: object) -> TaskOutput:
     return TaskOutput(tuple(updates), tuple(removals))
 
 
+@collector_paused()
 def parse_init_output(value: object) -> InitOutput:
     """Check what the first part of a compound task wrote.
 
