@@ -25,6 +25,11 @@ log = logging.getLogger(__name__)
 
 # A worker that was started this often without one unit having ended is not started again.
 MOST_FRUITLESS_STARTS = 3
+# Libraries that would otherwise start as many threads as there are processors, in every unit.
+THREAD_VARIABLES = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
+    "VECLIB_MAXIMUM_THREADS",
+)
 ACTIVE = ("pending", "running")
 
 
@@ -168,7 +173,7 @@ class PhaseRun:
             "concurrency": layout.side_by_side,
             "warm": self.warm,
             "preload": self.preload,
-            "env": request["environment"],
+            "env": {**thread_limits(self.meta), **request["environment"]},
             "cwd": None,
             "memory_limit": request.get("memory_limit"),
             "rerun_interrupted": bool(request.get("rerun_interrupted")),
@@ -294,3 +299,8 @@ class PhaseRun:
         path = PurePosixPath(live.record.folder) / WORKER_LOG
         said = read_if_there(self.context.backend.host, path).decode(errors="replace").strip()
         return f"{why}; the worker said: {said[-1_000:]}" if said else why
+
+
+def thread_limits(meta: Mapping[str, Any]) -> dict[str, str]:
+    """Variables that make numerical libraries keep to the processors that a unit asked for."""
+    return dict.fromkeys(THREAD_VARIABLES, str(meta.get("cpus_per_task") or 1))
