@@ -38,7 +38,9 @@ NEWER_THAN_3_8 = {"graphlib", "tomllib", "zoneinfo"}
 
 MODULES = sorted(ROOT.rglob("*.py"))
 PARTS = [path for path in MODULES if path != ROOT / "__init__.py"]
-WORKER = [path for path in MODULES if path.relative_to(ROOT).parts[0] == "worker"]
+
+# Folders that are shipped to where there is no fractal_jupyter, and perhaps an old Python.
+SHIPPED = (ROOT / "worker", ROOT / "environments" / "on_host")
 
 
 def part_of(path: Path) -> str:
@@ -81,11 +83,16 @@ def test_imports_flow_downwards(path: Path) -> None:
     assert not upwards, f"{name_of(path)} imports {', '.join(sorted(upwards))}"
 
 
-@pytest.mark.parametrize("path", WORKER, ids=name_of)
-def test_worker_needs_nothing_but_python_3_8(path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", [path for folder in SHIPPED for path in sorted(folder.rglob("*.py"))], ids=name_of
+)
+def test_what_is_shipped_needs_nothing_but_python_3_8(path: Path) -> None:
     ast.parse(path.read_text(), str(path), feature_version=(3, 8))
-    modules = {name.split(".")[0] for name in imports(path)} - {NAME}
-    assert modules <= sys.stdlib_module_names - NEWER_THAN_3_8
+    folder = next(folder for folder in SHIPPED if path.is_relative_to(folder))
+    own = ".".join([NAME, *folder.relative_to(ROOT).parts])
+    names = {name for name in imports(path) if not f"{name}.".startswith(f"{own}.")}
+    modules = {name.split(".")[0] for name in names}
+    assert modules <= sys.stdlib_module_names - NEWER_THAN_3_8, sorted(names)
 
 
 @pytest.mark.parametrize(
