@@ -270,7 +270,7 @@ def _list_field(
     problems: list[Problem],
 ) -> list[_T]:
     values = fields.get(name, ())
-    if not isinstance(values, list | tuple):
+    if not isinstance(values, (list, tuple)):
         problems.append(Problem(name, values, "a list"))
         return []
     return _each(values, name, parse, problems)
