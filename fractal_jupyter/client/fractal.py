@@ -52,7 +52,7 @@ class Fractal:
         >>> fractal = Fractal()
         >>> group = fractal.collect("fractal-tasks-core==2.1.0")
         >>> dataset = fractal.datasets.create("plate", zarr_dir="/data/out")
-        >>> job = fractal.submit("Project Image", dataset, args={"method": "mip"})
+        >>> job = fractal.submit("Project Image", dataset, args={"overwrite": True})
     """
 
     def __init__(self, url: str | None = None, *, profile: str | None = None) -> None:

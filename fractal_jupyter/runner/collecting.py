@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -51,7 +51,8 @@ def collect(
     """
     resource_record = store.resources.by_id(request.profile.resource_id)
     resource = usable_resource(resource_record)
-    package = parse_requirement(request.requirement, extras=request.extras)
+    package = parse_requirement(request.requirement)
+    package = replace(package, extras=tuple(dict.fromkeys((*package.extras, *request.extras))))
     python_version, interpreter = resource.python_interpreter(request.python)
     folder = _folder(resource, request, package, python_version)
     known = store.task_groups.find_folder(str(folder))
@@ -69,6 +70,7 @@ def collect(
                 pins_before=request.pins_before,
                 pins_after=request.pins_after,
                 folder=str(folder),
+                configured=tuple(resource.tasks_python_config.versions),
             ),
             log=lines,
         )
@@ -130,7 +132,7 @@ def _builder(resource: Resource, *, uv: bool) -> VenvBuilder:
         LocalHost(),
         uv=find_uv() if uv else None,
         cache_dir=str(cache),
-        pip_cache_dir=resource.tasks_python_config.pip_cache_dir,
+        pip_cache_dir=resource.pip_cache_dir,
     )
 
 
