@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["Fractal", "__version__"]
+__all__ = ["Fractal", "__version__", "load_ipython_extension"]
 
 if TYPE_CHECKING:
     from fractal_jupyter.client import Fractal
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Add the `%fractal` magics; called by `%load_ext fractal_jupyter`."""
+    from fractal_jupyter.magics import register
+
+    register(ipython)
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ from fractal_jupyter.engine.planning import (
     plan_non_parallel,
     plan_parallel,
 )
+from fractal_jupyter.models.bulk import collector_paused
 from fractal_jupyter.models.images import (
     Image,
     TaskOutput,
@@ -149,6 +150,7 @@ class StepRun:
 
     # merging
 
+    @collector_paused()
     def _merge(self, entry: TaskEntry, phase: str) -> None:
         """Merge the outputs of the units that succeeded; the others do not undo them.
 
