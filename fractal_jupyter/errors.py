@@ -17,6 +17,7 @@
     │   ├── UnsupportedPython     the package does not run on the chosen Python
     │   ├── ResolverConflict      requirements that exclude each other
     │   ├── ManifestMissing       the package is no Fractal task package
+    │   ├── ManifestBroken        the manifest, or a script that it names, cannot be used
     │   ├── InterpreterError      the Python interpreter is missing or of another version
     │   └── BuildInProgress       another process is building the same environment
     ├── HostError                 a command or a file operation on a host went wrong
@@ -104,6 +105,10 @@ class ResolverConflict(CollectionError):
 
 class ManifestMissing(CollectionError):
     """The installed package has no manifest: it is not a Fractal task package."""
+
+
+class ManifestBroken(CollectionError):
+    """The manifest of the installed package is wrong, or names scripts that are not there."""
 
 
 class InterpreterError(CollectionError):

@@ -1,0 +1,248 @@
+"""Why an installation failed, in words: from the output of uv and pip.
+
+A pure function. The outputs that it was written for, of old and new versions of both, are in
+tests/environments/data.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+
+from fractal_jupyter.environments.spec import BuildRequest
+from fractal_jupyter.errors import (
+    CollectionError,
+    PackageNotFound,
+    ResolverConflict,
+    UnsupportedPython,
+)
+
+__all__ = ["explain", "fits", "last_lines"]
+
+_Rule = Callable[[str, BuildRequest], CollectionError | None]
+
+
+def explain(output: str, request: BuildRequest) -> CollectionError:
+    """Return the error that says why the packages could not be installed.
+
+    Args:
+        output: everything that uv or pip wrote.
+        request: what was wanted.
+
+    Returns:
+        The error: of the class for its kind, `CollectionError` itself where there is none.
+    """
+    text = _flat(output)
+    for rule in _RULES:
+        error = rule(text, request)
+        if error is not None:
+            return error
+    return CollectionError(
+        f"{request.package} could not be installed; the installer says:\n{last_lines(output)}"
+    )
+
+
+def fits(version: str, wanted: str) -> bool:
+    """Tell whether a Python version, "3.12", satisfies specifiers like ">=3.11,<3.15,!=3.13.1".
+
+    Only the first two numbers count: of "3.12" there is always a release that is new enough.
+    """
+    found = _numbers(version)[:2]
+    for specifier in wanted.split(","):
+        match = re.match(r"\s*(===|==|~=|!=|>=|<=|>|<)\s*([0-9]+(?:\.[0-9]+)*)", specifier)
+        if match and not _satisfies(found, match[1], _numbers(match[2])):
+            return False
+    return True
+
+
+def last_lines(output: str, count: int = 12) -> str:
+    """Return the last lines of an output that say something."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    return "\n".join(lines[-count:]) or "nothing at all"
+
+
+# The rules, the most certain signs first.
+
+
+def _disk_full(text: str, request: BuildRequest) -> CollectionError | None:
+    if not re.search(r"No space left on device|Disk quota exceeded", text):
+        return None
+    return CollectionError(
+        f"The disk is full, or your quota used up: {request.package} could not be installed into "
+        f"{request.folder}. Free some space there or in the folder of the package cache, or "
+        "choose another folder in the resource (tasks_local_dir, tasks_remote_dir)."
+    )
+
+
+def _wrong_python(text: str, request: BuildRequest) -> CollectionError | None:
+    for pattern in _PYTHON_PATTERNS:
+        match = re.search(pattern, text)
+        if match:
+            found = match.groupdict()
+            needing = found["package"].replace("==", " ")
+            return UnsupportedPython(_python_sentence(needing, found["wanted"], request))
+    return None
+
+
+_PYTHON_PATTERNS = (
+    # uv
+    r"does not satisfy Python(?P<wanted>\S+) and (?P<package>\S+) depends on Python",
+    # pip: a wheel file, or a version that it chose
+    r"Package '(?P<package>[^']+)' requires a different Python: \S+ not in '(?P<wanted>[^']+)'",
+    # pip: every version there is, or the only one that was asked for
+    r"different python version: [^:]*?Requires-Python (?P<wanted>[^;]+?)(?:;[^:]*)? "
+    r"ERROR: Could not find a version that satisfies the requirement (?P<package>\S+) "
+    r"[^:]*?from versions: none",
+)
+
+
+def _python_sentence(needing: str, wanted: str, request: BuildRequest) -> str:
+    sentence = f"{needing} needs Python {wanted}, and not {request.python_version}."
+    if not request.configured:
+        return f"{sentence} Choose another Python version (python=)."
+    fitting = [version for version in request.configured if fits(version, wanted)]
+    if fitting:
+        return f'{sentence} Of the configured ones these fit: {", ".join(fitting)} (python="…").'
+    return (
+        f"{sentence} None of the configured ones ({', '.join(request.configured)}) fits: add one "
+        "to tasks_python_config of the resource."
+    )
+
+
+def _conflict(text: str, request: BuildRequest) -> CollectionError | None:
+    reason = re.search(r"The conflict is caused by: (.*?)(?: (?:To fix|Additionally,)|$)", text)
+    if not reason:
+        reason = re.search(
+            r"(?:No solution found.*?)((?:Because|because) .* unsatisfiable\.)", text
+        )
+        missing = re.search(r"no version of|was not found in", text)
+        if not reason or missing:
+            return None
+    pinned = " Change what is pinned." if request.pins_before else ""
+    return ResolverConflict(
+        f"What {request.package} needs cannot be installed together: {reason[1]}{pinned}"
+    )
+
+
+def _unreachable(text: str, request: BuildRequest) -> CollectionError | None:
+    match = re.search("|".join(_NETWORK_PATTERNS), text)
+    if not match:
+        return None
+    return CollectionError(
+        f"{request.package} could not be fetched: the package index does not answer as it should "
+        f"({match[0].strip()}). Check the network, the proxy (https_proxy), the certificates "
+        "(SSL_CERT_FILE) and the configured index (UV_INDEX_URL, pip.conf), then try again."
+    )
+
+
+_NETWORK_PATTERNS = (
+    # pip
+    r"(?:40[13]|5\d\d) (?:Client |Server )?Error[^.]{0,60}",
+    r"(?:Failed to establish a new connection|Failed to resolve)[^)]{0,80}",
+    r"certificate verify failed[^()]{0,60}",
+    r"Read timed out",
+    r"connection broken by '[^']{0,80}",
+    # uv
+    r"lack of valid authentication credentials \(\d+ \w+\)",
+    r"could not be queried[^.]{0,80}",
+    r"network was disabled",
+    r"(?:failed to lookup address information|invalid peer certificate|HTTP status)[^()]{0,60}",
+    r"(?:tcp connect error|operation timed out|error sending request)[^()]{0,60}",
+    r"Failed to (?:fetch|download)\b[^()]{0,60}",
+)
+
+
+def _not_found(text: str, _request: BuildRequest) -> CollectionError | None:
+    uv_package = re.search(r"[Bb]ecause (\S+) was not found in", text)
+    if uv_package:
+        return _no_package(uv_package[1])
+    uv_version = re.search(r"there is no version of (\S+?)==(\S+?),? and", text)
+    if uv_version:
+        return _no_version(uv_version[1], uv_version[2], ())
+    pip = re.search(r"satisfies the requirement (\S+) .*?from versions: ([^)]*)\)", text)
+    if not pip:
+        return None
+    name, _, version = pip[1].partition("==")
+    if pip[2] == "none":
+        return _no_package(name)
+    return _no_version(name, version or "that fits", pip[2].split(", "))
+
+
+def _no_package(name: str) -> CollectionError:
+    return PackageNotFound(
+        f"There is no package {name} in the package index that is used here. Check the spelling; "
+        "if it is not published, give the path of a wheel file."
+    )
+
+
+def _no_version(name: str, version: str, versions: Sequence[str]) -> CollectionError:
+    sentence = f"There is no version {version} of {name} in the package index that is used here."
+    if not versions:
+        return PackageNotFound(f"{sentence} Leave the version out to get the newest one.")
+    near = difflib.get_close_matches(version, versions, 3, 0.75)
+    newest = [each for each in versions if re.fullmatch(r"[0-9.]+", each)][-3:]
+    shown = ", ".join(dict.fromkeys([*near, *reversed(newest)]))
+    return PackageNotFound(f"{sentence} There are, among others: {shown}.")
+
+
+def _bad_wheel(text: str, request: BuildRequest) -> CollectionError | None:
+    match = re.search(
+        r"Wheel '\S+' located at \S+ is invalid|Failed to read from zip file.{0,80}"
+        r"|\S+ is not a supported wheel on this platform"
+        r"|no wheels? with a matching [^.]{0,80}|is not compatible with [^.]{0,80}",
+        text,
+    )
+    if not match:
+        return None
+    return CollectionError(
+        f"The wheel file of {request.package} cannot be used: {match[0].strip()}. It is damaged, "
+        "or made for another platform or Python version."
+    )
+
+
+def _build_failed(text: str, request: BuildRequest) -> CollectionError | None:
+    match = re.search(r"Failed (?:to build|building wheel for) `?([\w.=-]+)", text)
+    if not match:
+        return None
+    package = match[1].replace("==", " ")
+    return CollectionError(
+        f"{package} comes as source code, and could not be built here; a compiler or a library "
+        "may be missing, the log says which. Another version of it may come ready-made for "
+        f"Python {request.python_version}: pin that one, or choose another Python version."
+    )
+
+
+_RULES: tuple[_Rule, ...] = (
+    _disk_full,
+    _wrong_python,
+    _build_failed,
+    _bad_wheel,
+    _unreachable,
+    _conflict,
+    _not_found,
+)
+
+
+def _flat(output: str) -> str:
+    """Return an output on one line, without the boxes that some versions draw around it."""
+    return " ".join(re.sub(r"[│├╰─▶×>]+(?=\s)", " ", output).split())
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split(".") if number.isdigit())
+
+
+def _satisfies(found: tuple[int, ...], operator: str, bound: tuple[int, ...]) -> bool:
+    series, exact = bound[:2], len(bound) > 2
+    return {
+        ">=": found >= series,
+        # 3.12.1 is later than "3.12", and an early release of 3.12 is not what there is
+        ">": found >= series,
+        "<": found < series or (exact and found == series),
+        "<=": found < series or (exact and found == series),
+        "==": found[: len(series)] == series,
+        "===": found == series,
+        "!=": exact or found[: len(series)] != series,
+        "~=": found == series if exact else found >= series and found[0] == series[0],
+    }[operator]

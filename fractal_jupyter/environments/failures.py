@@ -1,0 +1,109 @@
+"""The failures that the program on the host reports, as errors for the user."""
+
+from __future__ import annotations
+
+from fractal_jupyter.environments.explain import explain, last_lines
+from fractal_jupyter.environments.spec import BuildRequest
+from fractal_jupyter.errors import (
+    AlreadyExists,
+    BuildInProgress,
+    CollectionError,
+    FractalError,
+    InterpreterError,
+    ManifestBroken,
+    ManifestMissing,
+    PackageNotFound,
+)
+
+__all__ = ["build_error", "failure_error"]
+
+
+def build_error(reason: str, output: str, request: BuildRequest) -> FractalError:
+    """Return the error for a failed build.
+
+    Args:
+        reason: the key of the failure, see `on_host`.
+        output: what belongs to it: the output of a tool, a path, a version.
+        request: what was wanted.
+    """
+    if reason == "install":
+        return explain(output, request)
+    error, text = _BUILD_FAILURES.get(reason, (None, ""))
+    if error is None:
+        return failure_error(reason, output, package=str(request.package))
+    return error(
+        text.format(
+            output=last_lines(output),
+            package=request.package,
+            folder=request.folder,
+            python=request.interpreter,
+            version=request.python_version,
+        )
+    )
+
+
+def failure_error(reason: str, output: str, *, package: str) -> FractalError:
+    """Return the error for a package in which something is missing.
+
+    Args:
+        reason: the key of the failure, see `on_host`.
+        output: what belongs to it.
+        package: the package that was looked for.
+    """
+    error, text = _PACKAGE_FAILURES.get(reason, (CollectionError, "{package}: {reason}: {output}"))
+    return error(text.format(reason=reason, output=last_lines(output), package=package))
+
+
+_BUILD_FAILURES: dict[str, tuple[type[FractalError], str]] = {
+    "other-version": (
+        InterpreterError,
+        "The resource has {python} as Python {version}, but that is Python {output}. Correct "
+        "tasks_python_config of the resource.",
+    ),
+    "venv": (
+        InterpreterError,
+        "No environment can be made with {python}; it says:\n{output}\nIf a part of Python is "
+        "missing (ensurepip, python3-venv), install that, or switch uv on.",
+    ),
+    "no-tool": (CollectionError, "The installer cannot be started: {output}"),
+    "in-progress": (
+        BuildInProgress,
+        "The same environment ({folder}) is being built by {output}. Wait for it, then try again.",
+    ),
+    "other-environment": (
+        AlreadyExists,
+        "{folder} holds another environment already ({output}). Delete that task group first, "
+        "or collect another version.",
+    ),
+    "foreign-folder": (
+        AlreadyExists,
+        "{folder} exists and is no environment; it is left as it is. Move it away, or choose "
+        "another folder for task environments.",
+    ),
+    "system": (
+        CollectionError,
+        "The environment of {package} cannot be built in {folder}: {output}. Check that you may "
+        "write there.",
+    ),
+}
+
+_PACKAGE_FAILURES: dict[str, tuple[type[FractalError], str]] = {
+    "not-installed": (
+        PackageNotFound,
+        "There is no package {package} in that environment. Install it there, or check the name.",
+    ),
+    "no-manifest": (
+        ManifestMissing,
+        "{output} is no Fractal task package: it has no __FRACTAL_MANIFEST__.json.",
+    ),
+    "broken-manifest": (ManifestBroken, "The manifest of {package} cannot be read: {output}"),
+    "missing-executables": (
+        ManifestBroken,
+        "The manifest of {package} names scripts that the package does not have: {output}. Tell "
+        "the authors of the package, or take another version.",
+    ),
+    "environment-broken": (
+        CollectionError,
+        "The environment of {package} was built, but its Python does not work; it says:\n{output}",
+    ),
+}

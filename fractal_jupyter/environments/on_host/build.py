@@ -1,0 +1,380 @@
+"""Builds one environment in one folder, all or nothing; see `main`.
+
+The folder in the end:
+
+    environment.json     what it is, and that it is complete; written last
+    requirements.txt     every distribution with its exact version
+    venv/                the environment
+    <name>.whl           the wheel, if the package came as one
+    bytecode             appears when everything has been compiled, a little later perhaps
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from . import bytecode
+from .claim import (
+    HEARTBEAT_SECONDS,
+    METADATA,
+    Claim,
+    is_complete,
+    is_vacant,
+    owner_of,
+    take,
+    take_over,
+)
+from .messages import Failure, log, report, send
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_PATIENCE = 3.0
+
+
+class _Stopped(BaseException):
+    """Somebody wants us to stop."""
+
+
+def main(document: Mapping[str, Any]) -> int:
+    """Build the environment that the request describes, or find it built already.
+
+    The request: `python_version`; `folder`; `package` (a name); `requirements` (what to install);
+    `pins_after` (what to install then, whatever it breaks); `wheel` (null, or a file name and its
+    content in base64); `uv` (its path; null: pip); `cache_dir` and `pip_cache_dir` (null: where
+    the tool has it); `bytecode_store` (null: none); `share` (let everybody read the environment);
+    `identity` (the same for what is the same environment); `wait` (for another process that
+    builds it).
+
+    What happens is told by messages; see there.
+    """
+    # What children or the interpreter write to standard error belongs into the log as well.
+    os.dup2(1, 2)
+    for number in _SIGNALS:
+        signal.signal(number, _stop)
+    request = document["request"]
+    try:
+        _check_version(request["python_version"])
+        built, sources = _find_or_build(document, Path(request["folder"]))
+        send("built", built)
+    except Failure as failure:
+        report(failure)
+        return 1
+    except OSError as error:
+        report(_of_system_error(error))
+        return 1
+    except _Stopped:
+        return 128 + signal.SIGTERM
+    if sources:
+        _compile_in_background(sources, request)
+    return 0
+
+
+def _find_or_build(
+    document: Mapping[str, Any], folder: Path
+) -> tuple[dict[str, Any], list[bytecode.Source]]:
+    request = document["request"]
+    while True:
+        claim = take(folder)
+        if claim is None and is_complete(folder):
+            return _existing(folder, request["identity"]), []
+        if claim is None:
+            claim = _after_the_owner(folder, wait=request["wait"])
+        if claim is not None:
+            return _build(document, claim)
+
+
+def _existing(folder: Path, identity: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / METADATA).read_text())
+    if found["identity"] != identity:
+        raise Failure("other-environment", ", ".join(found["requirements"]))
+    log("This environment is there already.")
+    return found
+
+
+def _after_the_owner(folder: Path, *, wait: bool) -> Claim | None:
+    """Wait until the owner of a folder is done; claim the folder if the owner is dead."""
+    owner = owner_of(folder)
+    if owner is None:
+        if not is_vacant(folder) and not is_complete(folder) and owner_of(folder) is None:
+            raise Failure("foreign-folder", str(folder))
+        return None
+    told = False
+    while owner.is_alive():
+        if not wait:
+            raise Failure("in-progress", str(owner))
+        if not told:
+            log(f"Waiting for {owner}, which is building the same environment.")
+            told = True
+        if is_complete(folder) or owner_of(folder) is None:
+            return None
+        send("beat", 0)
+        time.sleep(0.2)
+    if is_complete(folder):
+        return None
+    claim = take_over(owner)
+    if claim is not None:
+        log(f"An earlier build by {owner} did not get to its end; starting anew.")
+        claim.clear()
+    return claim
+
+
+def _build(
+    document: Mapping[str, Any], claim: Claim
+) -> tuple[dict[str, Any], list[bytecode.Source]]:
+    watch = _Watch(claim)
+    try:
+        watch.start()
+        built = _Build(document, claim.folder).run()
+        watch.stop()
+    except BaseException:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        watch.stop()
+        _end_children()
+        claim.abandon()
+        raise
+    claim.finish()
+    return built
+
+
+class _Build:
+    """The steps of one build."""
+
+    def __init__(self, document: Mapping[str, Any], folder: Path) -> None:
+        self._document = document
+        self._request: Mapping[str, Any] = document["request"]
+        self._folder = folder
+        self._venv = folder / "venv"
+        self._python = self._venv / "bin" / "python"
+        self._environ = _environ()
+
+    def run(self) -> tuple[dict[str, Any], list[bytecode.Source]]:
+        """Build; return what `environment.json` says, and the files not compiled yet."""
+        request = self._request
+        if request["share"]:
+            os.umask(0o022)
+        requirements = self._unpack_wheel(request["requirements"])
+        log(f"Making an environment with Python {sys.version.split()[0]}")
+        self._make()
+        log("Installing " + ", ".join(requirements))
+        self._install(requirements)
+        if request["pins_after"]:
+            log("Installing " + ", ".join(request["pins_after"]) + ", whatever it replaces")
+            self._install(request["pins_after"])
+        log("Looking for the tasks")
+        inspected = self._inspect()
+        sources, size = bytecode.survey(str(self._venv), share=request["share"])
+        sources = bytecode.link(sources, request["bytecode_store"])
+        if request["share"] and sources:
+            log(f"Compiling {len(sources)} files: others cannot do that later")
+            bytecode.compile_all(sources, request["bytecode_store"], alive=self._python)
+            sources = []
+        if not sources:
+            (self._folder / bytecode.MARKER).touch()
+        return self._complete(inspected, size), sources
+
+    def _unpack_wheel(self, requirements: list[str]) -> list[str]:
+        """Put the wheel into the folder; let `{wheel}` in the requirements say where it is."""
+        if self._request["wheel"] is None:
+            return requirements
+        name, content = self._request["wheel"]
+        path = self._folder / name
+        path.write_bytes(base64.b64decode(content))
+        return [each.replace("{wheel}", path.as_uri()) for each in requirements]
+
+    def _make(self) -> None:
+        uv = self._request["uv"]
+        if uv is None:
+            self._run([sys.executable, "-I", "-m", "venv", str(self._venv)], "venv")
+        else:
+            command = [uv, "venv", "--quiet", "--no-project", "--python", sys.executable]
+            self._run([*command, *self._cache(), str(self._venv)], "venv")
+
+    def _install(self, requirements: Sequence[str]) -> None:
+        uv, python = self._request["uv"], str(self._python)
+        if uv is None:
+            command = [python, "-I", "-m", "pip", "install", "--no-compile", "--no-input"]
+            command += ["--progress-bar=off", "--disable-pip-version-check"]
+        else:
+            command = [uv, "pip", "install", "--python", python]
+        self._run([*command, *self._cache(), "--", *requirements], "install")
+
+    def _cache(self) -> list[str]:
+        uv, pip = self._request["cache_dir"], self._request["pip_cache_dir"]
+        folder = pip if self._request["uv"] is None else uv
+        return [] if folder is None else [f"--cache-dir={folder}"]
+
+    def _inspect(self) -> dict[str, Any]:
+        request = {"package": self._request["package"]}
+        document = {**self._document, "main": "inspection", "request": request}
+        done = subprocess.run(
+            [str(self._python), "-I", "-c", self._document["bootstrap"]],
+            input=json.dumps(document).encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=self._environ,
+        )
+        try:
+            told = json.loads(done.stdout.splitlines()[-1])
+            failed = told.get("failed")
+            if failed is None:
+                return dict(told["inspected"])
+        except (ValueError, IndexError, KeyError, AttributeError):
+            raise Failure("environment-broken", done.stdout.decode(errors="replace")) from None
+        raise Failure(failed["reason"], failed["output"])
+
+    def _complete(self, inspected: Mapping[str, Any], size: int) -> dict[str, Any]:
+        """Write the files that say what this is."""
+        freeze = inspected["freeze"]
+        (self._folder / "requirements.txt").write_text("".join(f"{line}\n" for line in freeze))
+        facts = {
+            **inspected,
+            "python": str(self._python),
+            "python_version": sys.version.split()[0],
+            "size": size,
+            "identity": self._request["identity"],
+            "requirements": [*self._request["requirements"], *self._request["pins_after"]],
+            "built": time.time(),
+        }
+        temporary = self._folder / (METADATA + ".part")
+        temporary.write_text(json.dumps(facts, indent=1))
+        temporary.rename(self._folder / METADATA)
+        return facts
+
+    def _run(self, command: Sequence[str], step: str) -> None:
+        """Run a command, its output into the log; raise Failure when it fails."""
+        try:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=self._environ,
+                cwd=str(self._folder),
+            )
+        except OSError as error:
+            raise Failure("no-tool", f"{command[0]}: {error.strerror}") from None
+        _children.append(child)
+        assert child.stdout
+        output = []
+        for line in child.stdout:
+            text = line.decode(errors="replace").rstrip()
+            output.append(text)
+            log(text)
+        child.stdout.close()
+        if child.wait():
+            raise Failure(step, "\n".join(output))
+
+
+class _Watch(threading.Thread):
+    """Shows that we live, and stops us when nobody wants us any more.
+
+    That is the case when our parent has died, nobody reads what we say, or another process has
+    taken over because it believed us dead.
+    """
+
+    def __init__(self, claim: Claim) -> None:
+        super().__init__(daemon=True)
+        self._claim = claim
+        self._parent = os.getppid()
+        self._done = threading.Event()
+
+    def run(self) -> None:
+        due = 0.0
+        while not self._done.wait(0.5):
+            try:
+                send("beat", 1)
+                if time.monotonic() >= due:
+                    self._claim.beat()
+                    due = time.monotonic() + HEARTBEAT_SECONDS
+                wanted = os.getppid() == self._parent and self._claim.is_mine()
+            except OSError:
+                wanted = False
+            if not wanted:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    def stop(self) -> None:
+        self._done.set()
+        if self.is_alive():
+            self.join()
+
+
+_children: list[subprocess.Popen[bytes]] = []
+
+
+def _end_children() -> None:
+    """End what we have started, and what that has started if we lead a process group."""
+    running = [child for child in _children if child.poll() is None]
+    if not running:
+        return
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGTERM)
+    for child in running:
+        child.terminate()
+        try:
+            child.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _compile_in_background(sources: list[bytecode.Source], request: Mapping[str, Any]) -> None:
+    """Compile in a process of its own that outlives us and stands back behind all others."""
+    if os.fork():
+        return
+    try:
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(nothing, descriptor)
+        os.nice(19)
+        if sys.platform == "linux":
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        folder = Path(request["folder"])
+        bytecode.compile_all(sources, request["bytecode_store"], alive=folder / METADATA)
+        if is_complete(folder):
+            (folder / bytecode.MARKER).touch()
+    finally:
+        os._exit(0)
+
+
+def _check_version(wanted: str) -> None:
+    found = sys.version.split()[0]
+    if found.split(".")[:2] != wanted.split(".")[:2]:
+        raise Failure("other-version", found)
+
+
+def _environ() -> dict[str, str]:
+    """Return the environment of the tools: ours, and what makes them speak plainly."""
+    plain = {
+        "NO_COLOR": "1",
+        "UV_NO_PROGRESS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "PYTHONUNBUFFERED": "1",
+    }
+    environ = {**os.environ, **plain}
+    # What the machine trusts counts, not uv's own list; versions of uv differ in the name.
+    environ.setdefault("UV_SYSTEM_CERTS", "1")
+    environ.setdefault("UV_NATIVE_TLS", environ["UV_SYSTEM_CERTS"])
+    return environ
+
+
+def _of_system_error(error: OSError) -> Failure:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return Failure("install" if full else "system", str(error))
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise _Stopped

@@ -1,0 +1,200 @@
+"""Bytecode of an environment: compiled once, then shared by every environment that has the file.
+
+Compiling is the slow part of an installation (for fractal-tasks-core ten times as long as all the
+rest), and the same for every environment. So compiled files are kept in a store, by the digest of
+their source, and environments get hard links to them.
+
+They are ordinary `.pyc` files: Python compares the time and size of the source that they hold
+with the source itself, so that an edited file is never run in its old form. Sources installed
+from one cache share their times too; where they do not, the file gets the right time first.
+"""
+
+from __future__ import annotations
+
+# Tens of thousands of paths: strings are several times faster here than Path objects.
+# ruff: noqa: PTH101, PTH103, PTH105, PTH112, PTH116, PTH120, PTH123
+import hashlib
+import importlib.util
+import os
+import py_compile
+import stat
+import sys
+import uuid
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+MARKER = "bytecode"
+
+_TAG = sys.implementation.cache_tag or "python"
+_MAGIC = importlib.util.MAGIC_NUMBER
+_TIMESTAMPED = bytes(4)
+_READABLE = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
+_EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
+
+
+class Source(NamedTuple):
+    """A Python file of an environment; time in seconds, size in bytes."""
+
+    path: str
+    mtime: int
+    size: int
+
+
+def survey(folder: str, *, share: bool) -> tuple[list[Source], int]:
+    """Walk through an environment.
+
+    Args:
+        folder: the environment.
+        share: whether to let everybody read what the owner can read, whatever the umask was.
+
+    Returns:
+        Its Python files (those of tests, which are hardly ever imported, at the end), and the
+        size of all its files in bytes.
+    """
+    sources: list[Source] = []
+    total = 0
+    pending = [folder]
+    while pending:
+        current = pending.pop()
+        if share:
+            _let_read(current, os.stat(current).st_mode)
+        with os.scandir(current) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    continue
+                if entry.is_dir():
+                    pending.append(entry.path)
+                    continue
+                status = entry.stat()
+                total += status.st_size
+                if share:
+                    _let_read(entry.path, status.st_mode)
+                if entry.name.endswith(".py"):
+                    sources.append(Source(entry.path, int(status.st_mtime), status.st_size))
+    sources.sort(key=lambda source: ("/tests/" in source.path, source.path))
+    return sources, total
+
+
+def link(sources: Iterable[Source], store: str | None) -> list[Source]:
+    """Give an environment the bytecode that the store has.
+
+    Args:
+        sources: its Python files.
+        store: the folder of the store; None: there is none.
+
+    Returns:
+        The files for which the store has nothing.
+    """
+    if store is None or not os.path.isdir(store):
+        return list(sources)
+    return [source for source in sources if not _link(source, store)]
+
+
+def compile_all(sources: list[Source], store: str | None, *, alive: Path) -> None:
+    """Compile files, into the store first if there is one, in several processes.
+
+    Args:
+        sources: Python files.
+        store: the folder of the store; None: compile in place.
+        alive: a file of the environment; when it has gone, so has the environment.
+    """
+    processes = _processors()
+    children = []
+    for number in range(1, processes):
+        pid = os.fork()
+        if not pid:
+            _compile_and_exit(sources[number::processes], store, alive)
+        children.append(pid)
+    _compile_some(sources[::processes], store, alive)
+    for pid in children:
+        os.waitpid(pid, 0)
+
+
+def _processors() -> int:
+    """Return how many processes to use: the processors we may have, and on big machines some."""
+    if sys.platform == "linux":
+        return min(len(os.sched_getaffinity(0)), 8)
+    return min(os.cpu_count() or 1, 8)
+
+
+def _compile_and_exit(sources: list[Source], store: str | None, alive: Path) -> None:
+    try:
+        _compile_some(sources, store, alive)
+    finally:
+        os._exit(0)
+
+
+def _compile_some(sources: list[Source], store: str | None, alive: Path) -> None:
+    warnings.simplefilter("ignore")
+    for source in sources:
+        if not alive.exists():
+            return
+        try:
+            if store is None:
+                py_compile.compile(source.path, doraise=True)
+            elif not _link(source, store):
+                py_compile.compile(source.path, _stored(source, store), doraise=True)
+                _link(source, store)
+        except (py_compile.PyCompileError, OSError, ValueError, RecursionError, MemoryError):
+            # Python 2 code and templates are among the files of packages. Nobody imports them;
+            # and whoever imports a file without bytecode gets it compiled then.
+            continue
+
+
+def _link(source: Source, store: str) -> bool:
+    """Put the stored bytecode of a file beside it; tell whether there is any."""
+    stored = _stored(source, store)
+    try:
+        with open(stored, "rb") as file:
+            header = file.read(16)
+        expected = _header(source)
+        if header != expected:
+            _rewrite(stored, expected)
+    except FileNotFoundError:
+        return False
+    target = importlib.util.cache_from_source(source.path)
+    for _ in range(2):
+        try:
+            os.link(stored, target)
+        except FileExistsError:
+            return True
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+        except OSError:
+            # another file system, or one without hard links
+            _write(target, Path(stored).read_bytes())
+            return True
+        else:
+            return True
+    return False
+
+
+def _stored(source: Source, store: str) -> str:
+    with open(source.path, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    return f"{store}/{_TAG}-{_MAGIC.hex()}/{digest[:2]}/{digest[2:40]}.pyc"
+
+
+def _header(source: Source) -> bytes:
+    """Return how the bytecode of a file begins (see PEP 552)."""
+    fields = (source.mtime, source.size)
+    return _MAGIC + _TIMESTAMPED + b"".join((f & 0xFFFFFFFF).to_bytes(4, "little") for f in fields)
+
+
+def _rewrite(stored: str, header: bytes) -> None:
+    """Give stored bytecode the time of another copy of its source."""
+    _write(stored, header + Path(stored).read_bytes()[16:])
+
+
+def _write(path: str, content: bytes) -> None:
+    temporary = f"{path}.{uuid.uuid4().hex[:8]}"
+    Path(temporary).write_bytes(content)
+    os.replace(temporary, path)
+
+
+def _let_read(path: str, mode: int) -> None:
+    wanted = mode | _READABLE | (_EXECUTABLE if mode & stat.S_IXUSR else 0)
+    if wanted != mode:
+        os.chmod(path, stat.S_IMODE(wanted))

@@ -1,0 +1,117 @@
+"""What is in an environment: runs on the interpreter of the environment itself."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from .messages import Failure, report, send
+
+MANIFEST = "__FRACTAL_MANIFEST__.json"
+
+
+def main(document: Mapping[str, Any]) -> int:
+    """Tell about the package named in the request; see `inspect`."""
+    try:
+        send("inspected", inspect(document["request"]["package"]))
+    except Failure as failure:
+        report(failure)
+        return 1
+    return 0
+
+
+def inspect(package: str) -> dict[str, Any]:
+    """Return what there is to know of an installed task package.
+
+    Args:
+        package: its name, in any spelling.
+
+    Returns:
+        Its `name` and `version`, its `root` (the folder of the manifest), the text of its
+        `manifest`, and `freeze`: every distribution of the environment with its exact version.
+
+    Raises:
+        Failure: there is no such package, it has no manifest, or files are missing that the
+            manifest names.
+    """
+    distribution = _distribution(package)
+    path = _manifest_path(distribution)
+    if path is None:
+        raise Failure("no-manifest", f"{package} {distribution.version}")
+    try:
+        text = path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise Failure("broken-manifest", f"{path} is not UTF-8 text: {error}") from None
+    missing = [each for each in _executables(text) if not (path.parent / each).is_file()]
+    if missing:
+        raise Failure("missing-executables", ", ".join(sorted(set(missing))))
+    return {
+        "name": distribution.metadata["Name"],
+        "version": distribution.version,
+        "root": str(path.parent),
+        "manifest": text,
+        "freeze": freeze(),
+    }
+
+
+def freeze() -> list[str]:
+    """Return the requirements that make this environment again, ordered by name."""
+    exact = {_normal(each.metadata["Name"]): _exact(each) for each in metadata.distributions()}
+    return [exact[name] for name in sorted(exact)]
+
+
+def _distribution(package: str) -> metadata.Distribution:
+    for distribution in metadata.distributions():
+        if _normal(distribution.metadata["Name"]) == _normal(package):
+            return distribution
+    raise Failure("not-installed", package)
+
+
+def _manifest_path(distribution: metadata.Distribution) -> Path | None:
+    """Return the manifest among a package's files, or beside its modules if it is editable."""
+    listed = [file for file in distribution.files or () if file.name == MANIFEST]
+    found = [Path(str(distribution.locate_file(file))) for file in listed]
+    found = [path for path in found if path.is_file()] or list(_beside_modules(distribution))
+    # One that a package carries for another is deeper than its own.
+    return min(found, key=lambda path: len(path.parts), default=None)
+
+
+def _beside_modules(distribution: metadata.Distribution) -> Iterator[Path]:
+    names = (distribution.read_text("top_level.txt") or distribution.metadata["Name"]).split()
+    for name in names:
+        spec = importlib.util.find_spec(re.sub(r"[-.]+", "_", name))
+        for folder in (spec and spec.submodule_search_locations) or ():
+            path = Path(folder) / MANIFEST
+            if path.is_file():
+                yield path
+
+
+def _executables(text: str) -> Iterator[str]:
+    """Yield the scripts that a manifest names; what else is wrong with it is not said here."""
+    try:
+        tasks = json.loads(text)["task_list"]
+    except (ValueError, KeyError, TypeError):
+        return
+    for task in tasks if isinstance(tasks, list) else ():
+        for key in ("executable_non_parallel", "executable_parallel"):
+            executable = task.get(key) if isinstance(task, dict) else None
+            if isinstance(executable, str):
+                yield executable
+
+
+def _exact(distribution: metadata.Distribution) -> str:
+    name, version = distribution.metadata["Name"], distribution.version
+    try:
+        url = json.loads(distribution.read_text("direct_url.json") or "")["url"]
+    except (ValueError, KeyError):
+        return f"{name}=={version}"
+    return f"{name} @ {url}"
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
