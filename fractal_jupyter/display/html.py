@@ -1,0 +1,40 @@
+"""Everything that is shown, as HTML: takes what the page of the same name takes."""
+
+from fractal_jupyter.display.images import dataset_page, datasets_page, images_page
+from fractal_jupyter.display.job import job_page, jobs_page, steps_page
+from fractal_jupyter.display.log import log_page
+from fractal_jupyter.display.render_html import as_html
+from fractal_jupyter.display.resources import (
+    checks_page,
+    profiles_page,
+    resource_page,
+    resources_page,
+)
+from fractal_jupyter.display.tasks import (
+    task_group_page,
+    task_groups_page,
+    task_page,
+    tasks_page,
+)
+from fractal_jupyter.display.units import units_page
+from fractal_jupyter.display.workflows import plan_page, workflow_page, workflows_page
+
+checks_html = as_html(checks_page)
+dataset_html = as_html(dataset_page)
+datasets_html = as_html(datasets_page)
+images_html = as_html(images_page)
+job_html = as_html(job_page)
+jobs_html = as_html(jobs_page)
+log_html = as_html(log_page)
+plan_html = as_html(plan_page)
+profiles_html = as_html(profiles_page)
+resource_html = as_html(resource_page)
+resources_html = as_html(resources_page)
+steps_html = as_html(steps_page)
+task_group_html = as_html(task_group_page)
+task_groups_html = as_html(task_groups_page)
+task_html = as_html(task_page)
+tasks_html = as_html(tasks_page)
+units_html = as_html(units_page)
+workflow_html = as_html(workflow_page)
+workflows_html = as_html(workflows_page)

@@ -1,0 +1,382 @@
+"""A job: its steps with their progress, the first errors in words, and what to do about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fractal_jupyter.display.pace import Estimate, Pace, average, ended
+from fractal_jupyter.display.page import (
+    STATUS_TONES,
+    Bar,
+    Cell,
+    Column,
+    Hint,
+    Item,
+    Note,
+    Page,
+    Row,
+    Segment,
+    Span,
+    Table,
+    Tone,
+    cell,
+    clipped,
+    pill,
+    status_cell,
+)
+from fractal_jupyter.display.snapshot import JobSnapshot
+from fractal_jupyter.display.words import (
+    below,
+    clock,
+    counted,
+    duration,
+    moment,
+    number,
+    shorten,
+    shorten_middle,
+    time_left,
+)
+from fractal_jupyter.display.words import (
+    pace as pace_text,
+)
+from fractal_jupyter.store.records import JobRecord, StepRecord, UnitRecord
+
+SHOWN_ERRORS = 3
+MESSAGE_LIMIT = 300
+_COUNTERS: tuple[tuple[str, Tone], ...] = (
+    ("done", "good"),
+    ("failed", "bad"),
+    ("interrupted", "warn"),
+    ("cancelled", "warn"),
+    ("running", "busy"),
+)
+_WITH_TWO_PHASES = ("compound", "converter_compound")
+_STEP_COLUMNS = (
+    Column(width=1.8, right=True),
+    Column(width=19, grows=True),
+    Column(width=15),
+    Column(width=9, right=True),
+    Column(grows=True),
+)
+
+
+def job_page(snapshot: JobSnapshot, *, pace: Pace | None = None) -> Page:
+    """A job at one moment.
+
+    Args:
+        snapshot: The job.
+        pace: How fast it went lately, where somebody watched.
+    """
+    job = snapshot.job
+    estimates = {
+        step.position: pace.estimate(step, snapshot.now) if pace else average(step, snapshot.now)
+        for step in snapshot.steps
+    }
+    return Page(
+        title=f"Job {job.id}: {job.name}",
+        pill=pill(shown_status(job)),
+        corner=_elapsed(job.started, job.ended, snapshot.now),
+        facts=(
+            Span(f"dataset {job.dataset_name}"),
+            Span(f"{job.profile_name} on {job.resource_name}"),
+            Span(f"submitted {moment(job.created)}"),
+        ),
+        blocks=tuple(
+            block
+            for block in (
+                _steps_table(snapshot.steps, estimates, snapshot.now),
+                _waiting(job),
+                _errors(snapshot),
+                _job_error(snapshot),
+                _next(job),
+            )
+            if block is not None
+        ),
+    )
+
+
+def steps_page(steps: Sequence[StepRecord]) -> Page:
+    """The steps of a job, by themselves."""
+    table = _steps_table(steps, {step.position: None for step in steps}, None)
+    return Page(title=counted(len(steps), "step"), blocks=(table,))
+
+
+def jobs_page(jobs: Sequence[JobRecord], steps_by_job: Mapping[int, Sequence[StepRecord]]) -> Page:
+    """Several jobs, in the order given."""
+    shown, left_out = clipped(jobs, head=40)
+    return Page(
+        title=counted(len(jobs), "job"),
+        blocks=(
+            Table(
+                columns=(
+                    Column(title="Job", right=True),
+                    Column(title="Name", grows=True),
+                    Column(title="Status"),
+                    Column(title="Progress", in_text=False),
+                    Column(title="Units", right=True),
+                    Column(title="Dataset", grows=True),
+                    Column(title="Submitted", line=True),
+                    Column(title="Took", right=True),
+                ),
+                rows=tuple(_job_row(job, steps_by_job.get(job.id, ())) for job in shown),
+                gap_after=len(shown),
+                gap=f"and {counted(left_out, 'older job')}" if left_out else "",
+                empty="No jobs yet: fractal.submit(task, dataset) makes one.",
+            ),
+            *([Note(hints=(_OPEN_HINT,))] if jobs else []),
+        ),
+    )
+
+
+_OPEN_HINT = Hint(code="fractal.jobs.get(id)", words="shows one of them, with its steps and errors")
+
+
+def job_line(snapshot: JobSnapshot) -> str:
+    """A job in one line, for logs."""
+    job = snapshot.job
+    parts = [f"Job {job.id} ({job.name}): {shown_status(job)}"]
+    if job.waiting_for and job.status == "submitted":
+        parts.append(job.waiting_for)
+    current = [step for step in snapshot.steps if step.status != "pending"][-1:]
+    for step in current:
+        counts = ", ".join(span.text for span in _counts(step))
+        parts.append(
+            f"step {_place(step, snapshot.steps)}, {step.task_name}: "
+            + (f"{counts} of {number(step.total)}" if counts else step.status)
+        )
+    if snapshot.over and job.started and job.ended:
+        parts.append(f"took {duration(job.ended - job.started)}")
+    return "; ".join(parts)
+
+
+def shown_status(job: JobRecord) -> str:
+    """The status, or `cancelling` for an active job that is to be cancelled."""
+    active = job.status in ("submitted", "running")
+    return "cancelling" if job.cancel_requested and active else job.status
+
+
+def unit_place(unit: UnitRecord, zarr_dir: str) -> str:
+    """What a unit works on, in a few characters."""
+    return below(unit.zarr_url, zarr_dir) if unit.zarr_url else "the whole dataset"
+
+
+# steps
+
+
+def _place(step: StepRecord, steps: Sequence[StepRecord]) -> str:
+    return f"{[s.position for s in steps].index(step.position) + 1} of {len(steps)}"
+
+
+def _steps_table(
+    steps: Sequence[StepRecord],
+    estimates: Mapping[int, Estimate | None],
+    now: float | None,
+) -> Table:
+    return Table(
+        columns=_STEP_COLUMNS,
+        rows=tuple(_step_row(step, estimates[step.position], now) for step in steps),
+        fixed=True,
+        empty="This job has no steps.",
+    )
+
+
+def _step_row(step: StepRecord, estimate: Estimate | None, now: float | None) -> Row:
+    version = f" {step.version}" if step.version else ""
+    # `warm` or `cold`; the reason follows the colon.
+    mode = (step.mode or "").partition(":")[0]
+    return (
+        cell(step.position, tone="soft"),
+        cell(
+            step.task_name,
+            look="strong",
+            note=f"{step.package}{version}{mode and f' · {mode}'}",
+            more=step.mode or "",
+        ),
+        Cell(bar=step_bar(step), note=" "),
+        cell(_ended_of_total(step)),
+        Cell(spans=_details(step, estimate, now), note=" ".join(_speed(step, estimate))),
+    )
+
+
+def step_bar(step: StepRecord) -> Bar:
+    """The progress of a step as a bar."""
+    total = max(1, step.total)
+    return Bar(
+        tuple(Segment(getattr(step, name) / total, tone) for name, tone in _COUNTERS)
+        if _known(step)
+        else (),
+        ", ".join(span.text for span in _counts(step)) or step.status,
+    )
+
+
+def _known(step: StepRecord) -> bool:
+    """Whether it is known how many units the step has (the first part of a task may tell)."""
+    two = step.request.get("entry", {}).get("type") in _WITH_TWO_PHASES
+    return step.phases_planned >= (2 if two else 1) or step.status not in ("pending", "running")
+
+
+def _counts(step: StepRecord) -> list[Span]:
+    return [
+        Span(f"{number(count)} {name}", tone)
+        for name, tone in _COUNTERS
+        if (count := getattr(step, name))
+    ]
+
+
+def _ended_of_total(step: StepRecord) -> str:
+    if not _known(step):
+        return ""
+    total = number(step.total)
+    # Figure spaces are as wide as digits: the numbers do not move while they grow.
+    return f"{number(ended(step)).rjust(len(total), chr(0x2007))} / {total}"
+
+
+def _details(step: StepRecord, estimate: Estimate | None, now: float | None) -> tuple[Span, ...]:
+    if step.status == "pending":
+        return (Span("waits", "soft"),)
+    if not _known(step):
+        return (Span("finds out what there is to do", "busy"),)
+    counts = [span for span in _counts(step) if not span.text.endswith(" done")]
+    if step.status == "running" and estimate and estimate.seconds_left > 0:
+        return (Span(time_left(estimate.seconds_left)), *counts)
+    if step.status == "running":
+        return tuple(counts) or (Span("starts", "busy"),)
+    took = _elapsed(step.started, step.ended, now)
+    return (
+        Span(step.status, STATUS_TONES.get(step.status, "")),
+        *([Span(took, "soft")] if took else []),
+        *counts,
+    )
+
+
+def _speed(step: StepRecord, estimate: Estimate | None) -> list[str]:
+    if step.status == "running":
+        return [pace_text(estimate.per_second)] if estimate else [" "]
+    if step.ended and step.started and step.done > 1:
+        seconds = max(1e-3, step.ended - step.started)
+        return [pace_text(ended(step) / seconds)]
+    return [" "]
+
+
+def _elapsed(start: float | None, end: float | None, now: float | None) -> str:
+    last = end if end is not None else now
+    return "" if start is None or last is None else clock(last - start)
+
+
+# what is wrong, and what to do
+
+
+def _waiting(job: JobRecord) -> Note | None:
+    if not job.waiting_for or job.status != "submitted":
+        return None
+    text = job.waiting_for.strip()
+    return Note(text=text[:1].upper() + text[1:] + ".", tone="soft")
+
+
+def _errors(snapshot: JobSnapshot) -> Note | None:
+    steps, units = snapshot.steps, snapshot.bad_units
+    failed = sum(step.failed for step in steps)
+    interrupted = sum(step.interrupted for step in steps)
+    bad = failed + interrupted
+    if not bad or not units:
+        return None
+    zarr_dir = str(snapshot.job.request.get("zarr_dir", ""))
+    names = {step.position: step.task_name for step in steps}
+    shown = units[:SHOWN_ERRORS]
+    hints = [
+        Hint(
+            code=f"job.log(unit={shown[0].index})",
+            words="shows all that the first of them wrote",
+        )
+    ]
+    if bad > len(shown):
+        status = "failed" if failed else "interrupted"
+        words = f"shows the {number(bad - len(shown))} others, too"
+        hints.append(Hint(code=f"job.units(status='{status}')", words=words))
+    if snapshot.over:
+        hints.append(Hint(code="job.retry()", words="runs again only what is missing"))
+    what = [
+        counted(count, f"unit {status}", f"units {status}")
+        for count, status in ((failed, "failed"), (interrupted, "interrupted"))
+        if count
+    ]
+    done = sum(step.done for step in steps)
+    kept = f"; what the {number(done)} others did is kept" if done and snapshot.over else ""
+    return Note(
+        title=", ".join(what) + kept,
+        items=tuple(_unit_error(unit, zarr_dir, names if len(steps) > 1 else {}) for unit in shown),
+        tone="bad" if failed else "warn",
+        hints=tuple(hints),
+    )
+
+
+def _unit_error(unit: UnitRecord, zarr_dir: str, names: Mapping[int, str]) -> Item:
+    place = shorten_middle(unit_place(unit, zarr_dir), 90)
+    step = f", {names[unit.step]}" if unit.step in names else ""
+    message = " ".join((unit.error or unit.problem or unit.status).split())
+    return Item(
+        head=f"Unit {unit.index} ({place}{step})",
+        text=shorten(message, MESSAGE_LIMIT),
+    )
+
+
+def _job_error(snapshot: JobSnapshot) -> Note | None:
+    """Why the job failed, unless the units above have said it."""
+    error = snapshot.job.error
+    if not error or snapshot.job.status not in ("failed", "cancelled"):
+        return None
+    if any(unit.error and unit.error in error for unit in snapshot.bad_units):
+        return None
+    tone: Tone = "bad" if snapshot.job.status == "failed" else "warn"
+    hint = Hint(code="job.retry()", words="goes on from here, when the reason is mended")
+    hints = () if _has_bad_units(snapshot) else (hint,)
+    return Note(text=shorten(error, 4_000), tone=tone, hints=hints)
+
+
+def _has_bad_units(snapshot: JobSnapshot) -> bool:
+    return bool(snapshot.bad_units)
+
+
+def _next(job: JobRecord) -> Note | None:
+    if job.status == "cancelled" and not job.error:
+        hint = Hint(code="job.retry()", words="goes on from here")
+        return Note(text="What was done until then is kept.", tone="warn", hints=(hint,))
+    return None
+
+
+# lists of jobs
+
+
+def _job_row(job: JobRecord, steps: Sequence[StepRecord]) -> Row:
+    note = job.waiting_for if job.status == "submitted" else job.error
+    total, done = sum(step.total for step in steps), sum(step.done for step in steps)
+    end = job.ended or None
+    return (
+        cell(job.id),
+        cell(job.name, look="strong", note=shorten(" ".join((note or "").split()), 160)),
+        status_cell(shown_status(job)),
+        Cell(bar=_job_bar(steps), note=_job_progress(job, steps)),
+        cell(f"{number(done)} / {number(total)}" if total else ""),
+        cell(job.dataset_name),
+        cell(moment(job.created), tone="soft"),
+        cell(duration(end - job.started) if end and job.started else ""),
+    )
+
+
+def _job_bar(steps: Sequence[StepRecord]) -> Bar:
+    """All steps side by side, each with the same share of the bar."""
+    count = max(1, len(steps))
+    segments = tuple(
+        Segment(segment.share / count, segment.tone)
+        for step in steps
+        for segment in step_bar(step).segments
+    )
+    done = sum(step.status == "done" for step in steps)
+    return Bar(segments, f"{done} of {counted(len(steps), 'step')} done")
+
+
+def _job_progress(job: JobRecord, steps: Sequence[StepRecord]) -> str:
+    current = [step for step in steps if step.status in ("running", "failed", "cancelled")]
+    if current:
+        return f"step {_place(current[0], steps)}: {current[0].task_name}"
+    return counted(len(steps), "step") if job.status == "done" else ""

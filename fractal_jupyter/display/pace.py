@@ -1,0 +1,96 @@
+"""How fast the units of a step end, and how long the rest will take."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from fractal_jupyter.display.snapshot import JobSnapshot
+from fractal_jupyter.store.records import StepRecord
+
+WINDOW_SECONDS = 20.0
+LEAST_SECONDS = 1.0
+MOST_SAMPLES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How a step goes on.
+
+    Attributes:
+        per_second: How many units end.
+        seconds_left: How long the rest takes at this pace.
+    """
+
+    per_second: float
+    seconds_left: float
+
+
+def ended(step: StepRecord) -> int:
+    """How many units of a step have ended, well or not."""
+    return step.done + step.failed + step.cancelled + step.interrupted
+
+
+def _estimate(step: StepRecord, worked: float, seconds: float) -> Estimate | None:
+    """From units' worth of work done in some seconds to an estimate."""
+    if worked <= 0 or seconds < LEAST_SECONDS:
+        return None
+    rate = worked / seconds
+    # A unit that runs is on average half done.
+    left = max(0.0, step.total - ended(step) - step.running / 2)
+    return Estimate(rate, left / rate)
+
+
+def average(step: StepRecord, now: float) -> Estimate | None:
+    """What the whole time of a running step so far lets expect; None while nothing has ended."""
+    if step.status != "running" or step.started is None or not ended(step):
+        return None
+    return _estimate(step, ended(step) + step.running / 2, now - step.started)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    time: float
+    position: int
+    ended: int
+
+
+@dataclass(slots=True)
+class Pace:
+    """Watches a job, to estimate from how it went lately.
+
+    That is nearer to the truth than the average where a step began slowly (imports, waiting for
+    a cluster), and after a retry, when a step has long been started.
+    """
+
+    _samples: deque[_Sample] = field(default_factory=lambda: deque(maxlen=MOST_SAMPLES))
+
+    def observe(self, snapshot: JobSnapshot) -> None:
+        """Take a look at the job into account."""
+        for step in snapshot.steps:
+            if step.status != "running":
+                continue
+            last = self._samples[-1] if self._samples else None
+            if last is None or last.position != step.position or last.ended > ended(step):
+                self._samples.clear()
+            elif last.ended == ended(step):
+                continue
+            self._samples.append(_Sample(snapshot.now, step.position, ended(step)))
+
+    def estimate(self, step: StepRecord, now: float) -> Estimate | None:
+        """What the last seconds let expect of a running step, or else its whole time so far."""
+        samples = [sample for sample in self._samples if sample.position == step.position]
+        if step.status != "running" or not samples:
+            return average(step, now)
+        enough = max(8, 3 * step.running)
+        base = samples[0]
+        for sample in samples:
+            if now - sample.time < WINDOW_SECONDS or ended(step) - sample.ended < enough:
+                break
+            base = sample
+        worked = ended(step) - base.ended
+        # Few units have ended while somebody watched: the whole time of the step says more,
+        # unless they had ended before (a display that was opened late, a retry).
+        if worked < min(enough, 4) and base.ended == 0:
+            return average(step, now)
+        return _estimate(step, worked, now - base.time)

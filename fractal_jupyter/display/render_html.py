@@ -1,0 +1,168 @@
+"""From pages to HTML: the only place where markup is made, and where everything is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import wraps
+from html import escape
+from typing import ParamSpec
+
+from fractal_jupyter.display.page import Bar, Block, Cell, Column, Note, Page, Row, Span, Table
+from fractal_jupyter.display.style import ROOT, STYLE, TONE_COLORS
+from fractal_jupyter.display.words import printable, shorten, shorten_middle
+
+P = ParamSpec("P")
+
+# The most of one piece of text, and of one paragraph, that gets into a notebook.
+SPAN_LIMIT = 240
+NOTE_LIMIT = 100_000
+
+
+def as_html(make_page: Callable[P, Page]) -> Callable[P, str]:
+    """Make a function that returns HTML of one that returns a page."""
+
+    @wraps(make_page)
+    def html(*args: P.args, **kwargs: P.kwargs) -> str:
+        return to_html(make_page(*args, **kwargs))
+
+    return html
+
+
+def to_html(page: Page) -> str:
+    """A page as HTML: one `<div>` with its own style sheet and without scripts."""
+    parts = [f'<div class="{ROOT}"><style>{STYLE}</style>', *_head(page)]
+    for block in page.blocks:
+        parts += _block(block)
+    return "".join([*parts, "</div>"])
+
+
+def _text(text: str, *, lines: bool = False) -> str:
+    return escape(printable(text, lines=lines), quote=True)
+
+
+def _class(*names: str) -> str:
+    shown = " ".join(f"{ROOT}-{name}" for name in names if name)
+    return f' class="{shown}"' if shown else ""
+
+
+def _head(page: Page) -> Iterator[str]:
+    yield f"<div{_class('head')}><strong{_class('title')}>{_text(page.title)}</strong>"
+    if page.pill is not None:
+        yield f" {_span(page.pill)}"
+    if page.corner:
+        yield f" <span{_class('corner')}>{_text(page.corner)}</span>"
+    yield "</div>"
+    if page.facts:
+        yield f"<div{_class('facts')}>{' · '.join(map(_span, page.facts))}</div>"
+
+
+def _span(span: Span) -> str:
+    cut = shorten_middle if span.look == "path" else shorten
+    shown = _text(cut(span.text, SPAN_LIMIT))
+    if span.link.startswith(("https://", "http://")):
+        return f'<a href="{_text(span.link)}" target="_blank" rel="noopener noreferrer">{shown}</a>'
+    if span.look == "code":
+        return f"<code{_class('mono', span.tone, 'tone' if span.tone else '')}>{shown}</code>"
+    if span.look == "path":
+        shown = shown.replace("/", "/<wbr>")
+    if span.look == "strong":
+        return f"<strong>{shown}</strong>"
+    look = "" if span.look == "path" else span.look
+    tone = "tone" if span.tone and look not in ("pill", "status") else ""
+    names = (look, span.tone, tone)
+    return f"<span{_class(*names)}>{shown}</span>" if any(names) else shown
+
+
+def _block(block: Block) -> Iterator[str]:
+    return _table(block) if isinstance(block, Table) else _note(block)
+
+
+def _table(table: Table) -> Iterator[str]:
+    if table.title:
+        yield f"<div{_class('sub')}>{_text(table.title)}</div>"
+    if not table.rows:
+        yield f"<div{_class('note', 'soft', 'tone')}>{_text(table.empty)}</div>"
+        return
+    yield f"<div{_class('scroll')}><table{_class('table', 'fixed' if table.fixed else '')}>"
+    if table.fixed:
+        yield "<colgroup>"
+        for column in table.columns:
+            yield f'<col style="width:{column.width:g}em">' if column.width else "<col>"
+        yield "</colgroup>"
+    if any(column.title for column in table.columns):
+        yield "<thead><tr>"
+        for column in table.columns:
+            align = "right" if column.right else "left"
+            yield f'<th style="text-align:{align}">{_text(column.title)}</th>'
+        yield "</tr></thead>"
+    yield "<tbody>"
+    for number, row in enumerate(table.rows):
+        if table.gap and number == table.gap_after:
+            yield _gap(table)
+        yield _row(table.columns, row)
+    if table.gap and table.gap_after >= len(table.rows):
+        yield _gap(table)
+    yield "</tbody></table></div>"
+
+
+def _gap(table: Table) -> str:
+    return (
+        f'<tr{_class("gap")}><td colspan="{len(table.columns)}" style="text-align:left">'
+        f"{_text(table.gap)}</td></tr>"
+    )
+
+
+def _row(columns: tuple[Column, ...], row: Row) -> str:
+    cells = "".join(_cell(column, cell) for column, cell in zip(columns, row, strict=True))
+    return f"<tr>{cells}</tr>"
+
+
+def _cell(column: Column, cell: Cell) -> str:
+    inside = _bar(cell.bar) if cell.bar else _text(cell.joint).join(map(_span, cell.spans))
+    if cell.note:
+        note = _text(shorten(cell.note, SPAN_LIMIT))
+        inside += f"<div{_class('under')}><small>{note}</small></div>"
+    # Inline, since JupyterLab aligns cells to the right where there is no style sheet.
+    style = f"text-align:{'right' if column.right else 'left'}"
+    if cell.indent:
+        style += f";padding-left:{18 * cell.indent}px"
+    title = f' title="{_text(shorten(cell.more, NOTE_LIMIT))}"' if cell.more else ""
+    keep = _class("line" if column.right or column.line else "")
+    return f'<td{keep} style="{style}"{title}>{inside}</td>'
+
+
+def _bar(bar: Bar) -> str:
+    segments = "".join(
+        f'<span{_class(segment.tone)} style="display:inline-block;height:8px;'
+        f'width:{100 * segment.share:.2f}%;background:{TONE_COLORS[segment.tone]}"></span>'
+        for segment in bar.segments
+        if segment.share > 0
+    )
+    return f'<span{_class("bar")} title="{_text(bar.label)}">{segments}</span>'
+
+
+def _note(note: Note) -> Iterator[str]:
+    if note.folded:
+        yield f"<details><summary>{_text(note.title)}</summary>"
+        yield from _note_body(note)
+        yield "</details>"
+        return
+    yield f"<div{_class('note', 'box' if note.tone else '', note.tone)}>"
+    if note.title:
+        yield f"<div{_class('sub')}>{_text(note.title)}</div>"
+    yield from _note_body(note)
+    yield "</div>"
+
+
+def _note_body(note: Note) -> Iterator[str]:
+    if note.text:
+        text = _text(shorten(note.text, NOTE_LIMIT), lines=True)
+        code = note.look == "code"
+        yield f"<pre{_class('code')}>{text}</pre>" if code else text.replace("\n", "<br>")
+    for item in note.items:
+        yield f"<div{_class('item')}><strong>{_text(item.head)}</strong> {_text(item.text)}</div>"
+    if note.hints:
+        yield f"<div{_class('hints')}>"
+        for hint in note.hints:
+            yield f"<div><code{_class('mono')}>{_text(hint.code)}</code> {_text(hint.words)}</div>"
+        yield "</div>"

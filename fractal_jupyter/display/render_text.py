@@ -1,0 +1,243 @@
+"""From pages to text for terminals: never wider than the terminal, plain ASCII where need be."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec
+
+from fractal_jupyter.display.page import Bar, Cell, Note, Page, Table, Tone
+from fractal_jupyter.display.words import fit, printable, shorten, shorten_middle, width
+
+P = ParamSpec("P")
+
+MOST_COLUMNS, USUAL_COLUMNS, LEAST_COLUMNS = 140, 100, 30
+BAR_COLUMNS = 20
+NOTE_LIMIT = 20_000
+_SEPARATION = 2
+_COLORS: dict[Tone, str] = {"good": "32", "bad": "31", "busy": "34", "warn": "33", "soft": "2"}
+_BAR_ASCII: dict[Tone, str] = {"good": "#", "bad": "x", "busy": "~", "warn": "!", "soft": "."}
+_TO_ASCII = str.maketrans(
+    {"·": "-", "…": "~", "→": ">", "–": "-", "✓": "+", "✗": "x", "×": "x", "•": "*", "\u2007": " "}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terminal:
+    """What a terminal can show.
+
+    Attributes:
+        columns: How wide it is.
+        unicode: Whether it shows more than ASCII.
+        color: Whether it understands escape sequences for colours.
+    """
+
+    columns: int
+    unicode: bool
+    color: bool = False
+
+    def paint(self, text: str, tone: Tone) -> str:
+        """Colour a text."""
+        return f"\x1b[{_COLORS[tone]}m{text}\x1b[0m" if self.color and tone and text else text
+
+    def plain(self, text: str) -> str:
+        """A text without what the terminal cannot show."""
+        text = printable(text)
+        return (
+            text if self.unicode else text.translate(_TO_ASCII).encode("ascii", "replace").decode()
+        )
+
+
+def this_terminal(*, color: bool = False) -> Terminal:
+    """What standard output can show."""
+    columns = shutil.get_terminal_size((USUAL_COLUMNS, 24)).columns
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
+    return Terminal(
+        # One column is left free: a full line makes some terminals wrap.
+        columns=max(LEAST_COLUMNS, min(columns - 1, MOST_COLUMNS)),
+        unicode=encoding.startswith("utf"),
+        color=color,
+    )
+
+
+def as_text(make_page: Callable[P, Page]) -> Callable[P, str]:
+    """Make a function that returns text of one that returns a page."""
+
+    @wraps(make_page)
+    def text(*args: P.args, **kwargs: P.kwargs) -> str:
+        return to_text(make_page(*args, **kwargs))
+
+    return text
+
+
+def to_text(page: Page, terminal: Terminal | None = None) -> str:
+    """A page as lines of text, by default for standard output."""
+    return "\n".join(_lines(page, terminal or this_terminal()))
+
+
+def _lines(page: Page, terminal: Terminal) -> Iterator[str]:
+    status = terminal.plain(page.pill.text) if page.pill else ""
+    corner = "  ".join(filter(None, (status, terminal.plain(page.corner))))
+    room = terminal.columns - (len(corner) + _SEPARATION if corner else 0)
+    title = fit(terminal.plain(page.title), room)
+    if status and page.pill:
+        corner = terminal.paint(status, page.pill.tone) + corner[len(status) :]
+    yield f"{title}{' ' * _SEPARATION}{corner}" if corner else title
+    if page.facts:
+        facts = terminal.plain(" · ".join(fact.text for fact in page.facts))
+        yield terminal.paint(fit(facts, terminal.columns, cut=shorten_middle), "soft")
+    for block in page.blocks:
+        yield from _table(block, terminal) if isinstance(block, Table) else _note(block, terminal)
+
+
+# tables
+
+
+def _table(table: Table, terminal: Terminal) -> Iterator[str]:
+    if table.title:
+        yield ""
+        yield terminal.plain(table.title)
+    if not table.rows:
+        yield fit(terminal.plain(table.empty), terminal.columns)
+        return
+    shown = [number for number, column in enumerate(table.columns) if column.in_text]
+    columns = [table.columns[number] for number in shown]
+    rows = [[_cell(row[number], terminal) for number in shown] for row in table.rows]
+    heads = [terminal.plain(column.title) for column in columns]
+    wanted = [
+        max([width(head), *(width(row[k].text) for row in rows)]) for k, head in enumerate(heads)
+    ]
+    widths = _share(wanted, [column.grows for column in columns], terminal.columns)
+    if any(heads):
+        cells = [_Text(head, "soft") for head in heads]
+        yield _join(cells, widths, [c.right for c in columns], terminal)
+    for number, row in enumerate(rows):
+        if table.gap and number == table.gap_after:
+            yield _gap(table, terminal)
+        yield _join(row, widths, [column.right for column in columns], terminal)
+    if table.gap and table.gap_after >= len(rows):
+        yield _gap(table, terminal)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A cell as text: `cut` shortens it, `painted` is its coloured form when it fits."""
+
+    text: str
+    tone: Tone = ""
+    cut: Callable[..., str] = shorten
+    painted: str = ""
+
+
+def _cell(cell: Cell, terminal: Terminal) -> _Text:
+    if cell.bar is not None:
+        return _bar(cell.bar, terminal)
+    tones = {span.tone for span in cell.spans}
+    text = terminal.plain("  " * cell.indent + cell.joint.join(span.text for span in cell.spans))
+    painted = ""
+    if terminal.color and len(tones) > 1:
+        joint = terminal.plain(cell.joint)
+        painted = "  " * cell.indent + joint.join(
+            terminal.paint(terminal.plain(span.text), span.tone) for span in cell.spans
+        )
+    paths = any(span.look == "path" for span in cell.spans)
+    return _Text(
+        text,
+        tones.pop() if len(tones) == 1 else "",
+        shorten_middle if paths else shorten,
+        painted,
+    )
+
+
+def _bar(bar: Bar, terminal: Terminal) -> _Text:
+    text = painted = ""
+    filled = 0.0
+    for segment in bar.segments:
+        filled += segment.share
+        # Every segment that is not empty is seen: at least one character, if there is room.
+        count = max(round(filled * BAR_COLUMNS) - len(text), 1 if segment.share > 0 else 0)
+        count = min(count, BAR_COLUMNS - len(text))
+        part = ("█" if terminal.unicode and terminal.color else _BAR_ASCII[segment.tone]) * count
+        text += part
+        painted += terminal.paint(part, segment.tone)
+    rest = ("░" if terminal.unicode and terminal.color else "-") * (BAR_COLUMNS - len(text))
+    return _Text(f"[{text}{rest}]", painted=f"[{painted}{terminal.paint(rest, 'soft')}]")
+
+
+def _share(wanted: Sequence[int], grows: Sequence[bool], columns: int) -> list[int]:
+    """How wide each column is: what it wants, or less where the terminal is too narrow."""
+    widths = list(wanted)
+    excess = sum(widths) + _SEPARATION * (len(widths) - 1) - columns
+    # First those columns give way that may, the widest first, then any.
+    for may, least in ((grows, 12), ([True] * len(widths), 3)):
+        while excess > 0:
+            widest = max(
+                (k for k in range(len(widths)) if may[k] and widths[k] > least),
+                key=lambda k: widths[k],
+                default=None,
+            )
+            if widest is None:
+                break
+            widths[widest] -= 1
+            excess -= 1
+    return widths
+
+
+def _join(
+    cells: Sequence[_Text], widths: Sequence[int], right: Sequence[bool], terminal: Terminal
+) -> str:
+    parts = []
+    room = terminal.columns
+    for cell, columns, to_right in zip(cells, widths, right, strict=True):
+        columns = min(columns, max(0, room))
+        mark = "…" if terminal.unicode else "~"
+        text = fit(cell.text, columns, cut=cell.cut, mark=mark)
+        padding = " " * (columns - width(text))
+        if text == cell.text and cell.painted and terminal.color:
+            text = cell.painted
+        else:
+            text = terminal.paint(text, cell.tone)
+        parts.append(padding + text if to_right else text + padding)
+        room -= columns + _SEPARATION
+    return (" " * _SEPARATION).join(parts).rstrip()
+
+
+def _gap(table: Table, terminal: Terminal) -> str:
+    return terminal.paint(fit(terminal.plain(table.gap), terminal.columns), "soft")
+
+
+# notes
+
+
+def _note(note: Note, terminal: Terminal) -> Iterator[str]:
+    if note.folded:
+        return
+    yield ""
+    if note.title:
+        yield from (
+            terminal.paint(line, note.tone) for line in _wrap(note.title, terminal, indent="")
+        )
+    indent = "  " if note.title else ""
+    for line in printable(shorten(note.text, NOTE_LIMIT), lines=True).splitlines():
+        yield from _wrap(line, terminal, indent=indent)
+    for item in note.items:
+        yield from _wrap(f"{item.head}  {item.text}", terminal, indent=indent, hanging="  ")
+    longest = max((len(hint.code) for hint in note.hints), default=0)
+    for hint in note.hints:
+        line = terminal.plain(f"{hint.code:<{longest}}  {hint.words}")
+        yield "  " + fit(line, terminal.columns - 2)
+
+
+def _wrap(line: str, terminal: Terminal, *, indent: str, hanging: str = "") -> list[str]:
+    text = terminal.plain(line.expandtabs(4))
+    own = indent + " " * min(8, len(text) - len(text.lstrip()))
+    # `textwrap` counts characters; those of some scripts are two columns wide.
+    columns = terminal.columns if width(text) <= len(text) else terminal.columns // 2
+    lines = textwrap.wrap(
+        text.strip(), columns, initial_indent=own, subsequent_indent=own + hanging
+    )
+    return lines or [""]

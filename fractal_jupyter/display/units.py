@@ -1,0 +1,122 @@
+"""The units of a job."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Sequence
+
+from fractal_jupyter.display.page import (
+    STATUS_TONES,
+    Cell,
+    Column,
+    Page,
+    Row,
+    Span,
+    Table,
+    cell,
+    clipped,
+    status_cell,
+)
+from fractal_jupyter.display.words import counted, duration, number, shorten, size
+from fractal_jupyter.store.records import UnitRecord
+
+HEAD, TAIL = 20, 5
+
+
+def units_page(units: Sequence[UnitRecord]) -> Page:
+    """The units of a job, or some of them."""
+    shown, left_out = clipped(units, head=HEAD, tail=TAIL)
+    counts = Counter(unit.status for unit in units)
+    prefix = _folder(units)
+    end = HEAD + left_out
+    return Page(
+        title=counted(len(units), "unit"),
+        facts=(
+            *(
+                Span(f"{number(count)} {status}", STATUS_TONES.get(status, ""))
+                for status, count in counts.most_common()
+            ),
+            *((Span(f"images below {prefix}", "", "path"),) if prefix else ()),
+        ),
+        blocks=(
+            Table(
+                columns=_columns(shown),
+                rows=tuple(_row(unit, prefix, _columns(shown)) for unit in shown),
+                gap_after=HEAD,
+                gap=f"{number(left_out)} more; [{HEAD}:{end}] of this list shows them"
+                if left_out
+                else "",
+                empty="No such units.",
+            ),
+        ),
+    )
+
+
+_COLUMNS = (
+    Column(title="Unit", right=True),
+    Column(title="Step", right=True),
+    Column(title="Image", grows=True),
+    Column(title="Status"),
+    Column(title="Took", right=True),
+    Column(title="CPU time", right=True),
+    Column(title="Peak memory", right=True),
+    Column(title="Node", line=True),
+    Column(title="Error", grows=True),
+)
+
+
+def _columns(units: Sequence[UnitRecord]) -> tuple[Column, ...]:
+    """All columns but those that would say nothing."""
+    idle = {
+        "Step": len({unit.step for unit in units}) < 2,
+        "Node": len({unit.node for unit in units if unit.node}) < 2,
+        "Error": not any(unit.error or unit.problem for unit in units),
+    }
+    return tuple(column for column in _COLUMNS if not idle.get(column.title, False))
+
+
+def _row(unit: UnitRecord, prefix: str, columns: Sequence[Column]) -> Row:
+    took = unit.ended - unit.started if unit.ended and unit.started else None
+    cells = {
+        "Unit": cell(unit.index),
+        "Step": cell(unit.step),
+        "Image": _image(unit, prefix),
+        "Status": status_cell(unit.status),
+        "Took": cell("" if took is None else duration(took)),
+        "CPU time": cell("" if unit.cpu_seconds is None else duration(unit.cpu_seconds)),
+        "Peak memory": cell("" if unit.peak_memory is None else size(unit.peak_memory)),
+        "Node": cell(unit.node, tone="soft"),
+        "Error": cell(shorten(" ".join((unit.error or "").split()), 220), note=_how(unit)),
+    }
+    return tuple(cells[column.title] for column in columns)
+
+
+def _image(unit: UnitRecord, prefix: str) -> Cell:
+    if not unit.zarr_url:
+        return cell("the whole dataset", tone="soft")
+    return cell(unit.zarr_url.removeprefix(prefix), look="path")
+
+
+def _how(unit: UnitRecord) -> str:
+    """How a unit that did not end well ended, beside its message."""
+    if unit.signal:
+        try:
+            return f"killed by {signal.Signals(unit.signal).name}"
+        except ValueError:
+            return f"killed by signal {unit.signal}"
+    return f"exit status {unit.exit_code}" if unit.exit_code else ""
+
+
+def _folder(units: Sequence[UnitRecord]) -> str:
+    """The folder that all images are below, with a slash; empty when there is none."""
+    folders = [unit.zarr_url.split("/")[:-1] for unit in units if unit.zarr_url]
+    if len(folders) < 2:
+        return ""
+    common = []
+    # What the first and the last in order have in common, all have.
+    for one, other in zip(min(folders), max(folders), strict=False):
+        if one != other:
+            break
+        common.append(one)
+    return "/".join(common) + "/" if any(common) else ""

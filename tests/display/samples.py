@@ -1,0 +1,259 @@
+"""Made-up records to be shown: one function for each kind, with usual values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fractal_jupyter.display.snapshot import JobSnapshot
+from fractal_jupyter.models.images import Image
+from fractal_jupyter.store.records import (
+    DatasetRecord,
+    JobRecord,
+    ProfileRecord,
+    ResourceRecord,
+    StepRecord,
+    TaskGroupRecord,
+    TaskRecord,
+    UnitRecord,
+    WorkflowRecord,
+)
+
+T0 = 1_900_000_000.0
+HOSTILE = "<script>alert(\"x\")</script><img src=x onerror='alert(1)'>&amp;\x1b[2J\u202e\x00"
+
+
+def make_job(**changes: Any) -> JobRecord:
+    values: dict[str, Any] = {
+        "id": 12,
+        "owner": "me",
+        "name": "Project and measure",
+        "status": "running",
+        "error": None,
+        "waiting_for": None,
+        "dataset_id": 1,
+        "dataset_name": "plate",
+        "resource_name": "Local resource",
+        "profile_name": "Local profile",
+        "request": {"zarr_dir": "/data/out"},
+        "folder": "/data/jobs/12",
+        "cancel_requested": False,
+        "created": T0,
+        "started": T0 + 1,
+        "ended": None,
+    }
+    return JobRecord(**{**values, **changes})
+
+
+def make_step(position: int = 0, **changes: Any) -> StepRecord:
+    values: dict[str, Any] = {
+        "job_id": 12,
+        "position": position,
+        "task_name": "Project Image",
+        "package": "fractal-tasks-core",
+        "version": "2.1.0",
+        "request": {"entry": {"type": "parallel"}},
+        "status": "pending",
+        "error": None,
+        "mode": None,
+        "phases_planned": 0,
+        "type_filter": None,
+        "total": 0,
+        "running": 0,
+        "done": 0,
+        "failed": 0,
+        "cancelled": 0,
+        "interrupted": 0,
+        "started": None,
+        "ended": None,
+    }
+    if changes.get("total"):
+        values |= {"phases_planned": 1, "status": "running", "started": T0 + 1}
+    return StepRecord(**{**values, **changes})
+
+
+def make_unit(index: int = 0, **changes: Any) -> UnitRecord:
+    values: dict[str, Any] = {
+        "job_id": 12,
+        "index": index,
+        "step": 0,
+        "phase": "parallel",
+        "batch_id": 1,
+        "zarr_url": f"/data/out/plate.zarr/B/{index // 10:02d}/{index % 10}",
+        "args": {},
+        "status": "done",
+        "error": None,
+        "problem": None,
+        "exit_code": 0,
+        "signal": None,
+        "started": T0 + index,
+        "ended": T0 + index + 1.25,
+        "peak_memory": 180_000_000,
+        "cpu_seconds": 1.1,
+        "node": "node-1",
+        "output": None,
+        "merged": True,
+        "log": None,
+    }
+    return UnitRecord(**{**values, **changes})
+
+
+def failed_unit(index: int, error: str, **changes: Any) -> UnitRecord:
+    return make_unit(index, **{"status": "failed", "error": error, "exit_code": 1, **changes})
+
+
+def make_snapshot(
+    steps: Sequence[StepRecord] = (),
+    *,
+    bad_units: Sequence[UnitRecord] = (),
+    now: float = T0 + 30,
+    **job: Any,
+) -> JobSnapshot:
+    return JobSnapshot(
+        job=make_job(**job),
+        steps=tuple(steps) or (make_step(total=200, done=83, running=2),),
+        bad_units=tuple(bad_units),
+        now=now,
+    )
+
+
+def make_images(count: int, *, zarr_dir: str = "/data/out") -> list[Image]:
+    return [
+        Image(
+            zarr_url=f"{zarr_dir}/plate.zarr/{chr(65 + k // 12 % 8)}/{k % 12 + 1}/{k // 96}",
+            origin=None,
+            attributes={
+                "plate": "plate.zarr",
+                "well": f"{chr(65 + k // 12 % 8)}{k % 12 + 1:02d}",
+                "acquisition": k // 96,
+            },
+            types={"is_3D": True},
+        )
+        for k in range(count)
+    ]
+
+
+def make_group(**changes: Any) -> TaskGroupRecord:
+    values: dict[str, Any] = {
+        "id": 1,
+        "resource_id": 1,
+        "package": "fractal-tasks-core",
+        "version": "2.1.0",
+        "origin": "pypi",
+        "request": {},
+        "folder": "/home/me/.local/share/jupyter/fractal/tasks/fractal-tasks-core/2.1.0-py3.12",
+        "python_version": "3.12",
+        "python": "/home/me/.local/share/jupyter/fractal/tasks/x/bin/python",
+        "package_root": "/x",
+        "freeze": ["numpy==2.1.0", "ngio==1.1.3"],
+        "size_bytes": 1_420_000_000,
+        "active": True,
+        "created": T0,
+    }
+    return TaskGroupRecord(**{**values, **changes})
+
+
+def make_task(name: str = "Project Image", *, group: int = 1, **entry: Any) -> TaskRecord:
+    values: dict[str, Any] = {
+        "name": name,
+        "type": "parallel",
+        "executable_parallel": "project.py",
+        "category": "Image Processing",
+        "modality": None,
+        "tags": ["Preprocessing", "3D"],
+        "input_types": {"is_3D": True},
+        "output_types": {"is_3D": False},
+        "docs_info": "### Purpose\n- **Projects** an image along `z`.\n",
+        "docs_link": "https://example.org/docs",
+        "meta_parallel": {"cpus_per_task": 1, "mem": 4000},
+        "args_schema_parallel": {
+            "$defs": {
+                "Options": {
+                    "type": "object",
+                    "properties": {
+                        "overwrite": {"type": "boolean", "default": False},
+                        "channels": {"type": "array", "items": {"type": "string"}},
+                    },
+                }
+            },
+            "type": "object",
+            "properties": {
+                "zarr_url": {"type": "string"},
+                "method": {
+                    "enum": ["mip", "mean"],
+                    "default": "mip",
+                    "description": "How to project.",
+                },
+                "label": {"type": "string", "description": "Name of the label."},
+                "options": {"$ref": "#/$defs/Options", "default": {"overwrite": False}},
+            },
+            "required": ["zarr_url", "label"],
+        },
+    }
+    return TaskRecord(id=1, task_group_id=group, name=name, entry={**values, **entry})
+
+
+def make_dataset(**changes: Any) -> DatasetRecord:
+    values: dict[str, Any] = {
+        "id": 1,
+        "name": "plate",
+        "zarr_dir": "/data/out",
+        "project_dir": "/data",
+        "created": T0,
+    }
+    return DatasetRecord(**{**values, **changes})
+
+
+def make_workflow(**changes: Any) -> WorkflowRecord:
+    values: dict[str, Any] = {
+        "id": 1,
+        "name": "quick look",
+        "steps": [
+            {"task": "Project Image", "args": {"method": "mip"}, "type_filters": {"is_3D": True}},
+            {
+                "task": "Threshold Segmentation",
+                "version": "2.1.0",
+                "args_parallel": {"channel": {"mode": "label", "identifier": "DAPI"}},
+                "meta": {"mem": 8000},
+            },
+        ],
+        "created": T0,
+    }
+    return WorkflowRecord(**{**values, **changes})
+
+
+def make_resource(**changes: Any) -> ResourceRecord:
+    document = {
+        "type": "local",
+        "name": "Local resource",
+        "jobs_local_dir": "/home/me/.local/share/jupyter/fractal/jobs",
+        "jobs_runner_config": {"parallel_tasks_per_job": 4},
+        "jobs_poll_interval": 1,
+        "tasks_local_dir": "/home/me/.local/share/jupyter/fractal/tasks",
+        "tasks_python_config": {
+            "default_version": "3.12",
+            "versions": {"3.11": "/usr/bin/python3.11", "3.12": "/usr/bin/python3.12"},
+        },
+        "tasks_pixi_config": {},
+        "tasks_pip_cache_dir": None,
+        **changes.pop("document", {}),
+    }
+    values: dict[str, Any] = {
+        "id": 1,
+        "name": document["name"],
+        "document": document,
+        "warm": True,
+        "created": T0,
+    }
+    return ResourceRecord(**{**values, **changes})
+
+
+def make_profile(**changes: Any) -> ProfileRecord:
+    values: dict[str, Any] = {
+        "id": 1,
+        "name": "Local profile",
+        "resource_id": 1,
+        "document": {"name": "Local profile", "resource_type": "local"},
+        "created": T0,
+    }
+    return ProfileRecord(**{**values, **changes})
