@@ -15,7 +15,7 @@ from fractal_jupyter.errors import LeaseLost
 from fractal_jupyter.runner.context import Waker
 from fractal_jupyter.runner.driver import Backends, drive
 from fractal_jupyter.runner.launch import SILENCE_SECONDS
-from fractal_jupyter.runner.wake import Alarm
+from fractal_jupyter.runner.wake import JOBS, Alarm
 from fractal_jupyter.schedulers.processes import alive, identity
 from fractal_jupyter.store.leases import Lease
 from fractal_jupyter.store.records import JobRecord
@@ -85,19 +85,26 @@ class Supervisor:
         """Drive jobs; return when idle, when told to end, or when the lease is lost."""
         next_beat = time.monotonic() + BEAT_SECONDS
         last_active = time.monotonic()
+        look, active = True, False
         try:
             while not self.waker.stopped:
-                if self._start_jobs():
+                if look:
+                    active = self._start_jobs()
+                if active:
                     last_active = time.monotonic()
                 elif time.monotonic() - last_active > self.idle_seconds:
                     if self.store.leases.release_if_idle(self.lease):
                         log.info("no job left; ending")
                         return
                     last_active = time.monotonic()
-                if self.alarm.wait(next_beat - time.monotonic()):
+                messages = self.alarm.wait(next_beat - time.monotonic())
+                if messages:
                     self.waker.wake()
+                # Results come many times a second, and start no job.
+                look = JOBS in messages
                 if time.monotonic() >= next_beat:
                     next_beat = time.monotonic() + BEAT_SECONDS
+                    look = True
                     self._beat()
         except LeaseLost as error:
             log.warning("%s", error)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 # A socket's path may have about 100 bytes: job folders and home directories are often longer.
 _FOLDER_PREFIX = "fractal-jupyter-"
+# What a client says: a job was submitted, or is to be cancelled. (Workers say ".": results.)
+JOBS = b"j"
 
 
 class Alarm:
@@ -42,18 +44,18 @@ class Alarm:
         self._own_end.connect(self.address)
         signal.set_wakeup_fd(self._own_end.fileno(), warn_on_full_buffer=False)
 
-    def wait(self, seconds: float) -> bool:
-        """Wait until rung, `seconds` at most; return whether it was rung."""
+    def wait(self, seconds: float) -> set[bytes]:
+        """Wait until rung, `seconds` at most; return the different messages that came."""
         if self._socket is None:
-            time.sleep(seconds)
-            return False
+            time.sleep(max(0.0, seconds))
+            return set()
         rung, _, _ = select.select([self._socket], [], [], max(0.0, seconds))
-        if not rung:
-            return False
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self._socket.recv(4096)
-        return True
+        messages: set[bytes] = set()
+        if rung:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    messages.add(self._socket.recv(4096))
+        return messages
 
     def ring(self) -> None:
         """Wake whoever waits."""
@@ -79,7 +81,7 @@ def ring(address: bytes | str | None) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
         try:
-            sender.sendto(b".", address)
+            sender.sendto(JOBS, address)
         except BlockingIOError:
             return True  # its queue is full: it will wake
         except OSError:

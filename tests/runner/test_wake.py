@@ -1,7 +1,7 @@
 import threading
 import time
 
-from fractal_jupyter.runner.wake import Alarm, ring
+from fractal_jupyter.runner.wake import JOBS, Alarm, ring
 
 
 def test_an_alarm_wakes_whoever_waits() -> None:
@@ -9,7 +9,7 @@ def test_an_alarm_wakes_whoever_waits() -> None:
     timer = threading.Timer(0.1, lambda: ring(alarm.address))
     timer.start()
     begun = time.monotonic()
-    assert alarm.wait(20)
+    assert alarm.wait(20) == {JOBS}
     assert time.monotonic() - begun < 10
     assert not alarm.wait(0)
     alarm.close()
