@@ -1,0 +1,55 @@
+"""Units as processes of their own, started by the worker itself."""
+
+from __future__ import annotations
+
+import time
+from typing import Dict, Optional, Tuple
+
+from . import processes
+from .batch import Batch
+from .processes import Exit
+
+
+class Starter:
+    """Starts units and knows which process is whose.
+
+    Attributes:
+        slots: The process of the unit in each slot.
+    """
+
+    def __init__(self, batch: Batch, slots: str) -> None:
+        """Start nothing yet; `slots` is the folder of the slots."""
+        self.slots: Dict[int, int] = {}
+        self._batch = batch
+        self._folder = slots
+        self._running: Dict[int, Tuple[int, float]] = {}  # pid: slot, start
+
+    def start(self, slot: int) -> None:
+        """Start the unit in a slot; raises OSError if that fails."""
+        folder = "%s/%d" % (self._folder, slot)
+        started = time.time()
+        pid = processes.start(
+            [
+                *self._batch.command,
+                *("--args-json", folder + "/args.json"),
+                *("--out-json", folder + "/out.json"),
+            ],
+            env=self._batch.env,
+            cwd=self._batch.cwd or folder,
+            output=folder + "/log",
+            expendable=True,
+        )
+        self.slots[slot] = pid
+        self._running[pid] = slot, started
+
+    def kill(self, slot: int, number: int) -> None:
+        """Send a signal to the processes of the unit in a slot."""
+        processes.kill_group(self.slots[slot], number)
+
+    def ended(self, pid: int) -> Optional[Exit]:
+        """Wait for a child that has ended; None if it is no unit, and nothing was done."""
+        if pid not in self._running:
+            return None
+        slot, started = self._running.pop(pid)
+        del self.slots[slot]
+        return processes.reap(slot, pid, started)

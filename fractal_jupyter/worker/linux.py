@@ -1,0 +1,209 @@
+"""What only Linux has: ties between processes, and what /proc says. Elsewhere most does nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import sys
+from typing import Any, Callable, Iterator, List, Optional
+
+LINUX = sys.platform.startswith("linux")
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def _load() -> Any:
+    if not LINUX:
+        return None
+    try:
+        import ctypes  # not every Python is built with it
+    except ImportError:
+        return None
+    return ctypes.CDLL(None)
+
+
+_libc = _load()
+HAS_PRCTL = _libc is not None
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant that loses its own."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with(parent: int) -> None:
+    """Be killed when the parent ends, which has the id `parent`; at once if it has ended."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def flush_c_streams() -> None:
+    """Write out what C code has printed and the C library still holds."""
+    if _libc is not None:
+        _libc.fflush(None)
+
+
+def be_expendable() -> None:
+    """Be the first to go when memory runs out, before what started this process."""
+    if not LINUX:
+        return
+    try:
+        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+    except OSError:
+        return  # no /proc: then nothing else is missing
+    with contextlib.suppress(OSError):  # some sandboxes forbid it
+        os.write(fd, b"1000")
+    os.close(fd)
+
+
+def start_ticks(pid: int) -> Optional[int]:
+    """When a process started, in clock ticks since boot; None when it has ended.
+
+    With the pid it names a process for good.
+    """
+    # The name, in parentheses, may hold spaces and parentheses itself.
+    fields = _read("/proc/%d/stat" % pid).rpartition(b")")[2].split()
+    return int(fields[19]) if fields and fields[0] not in (b"Z", b"X") else None
+
+
+def machine() -> Optional[str]:
+    """What tells apart machines, their boots, and containers that count pids on their own."""
+    try:
+        return "%s %s" % (
+            _read("/proc/sys/kernel/random/boot_id").decode().strip(),
+            os.readlink("/proc/self/ns/pid"),
+        )
+    except OSError:
+        return None
+
+
+def session_of(pid: int) -> Optional[int]:
+    """The id of a process's session; None when it is gone."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+class Children:
+    """The processes whose parent is this one, orphans that it adopted included."""
+
+    def __init__(self) -> None:
+        self._fd = -1
+        if LINUX:
+            with contextlib.suppress(
+                OSError
+            ):  # a kernel built without it: orphans are then left alone
+                self._fd = os.open("/proc/thread-self/children", os.O_RDONLY)
+
+    def list(self) -> List[int]:
+        """Return their ids."""
+        return [] if self._fd < 0 else [int(pid) for pid in os.pread(self._fd, 65536, 0).split()]
+
+    def close(self) -> None:
+        """Release the descriptor."""
+        if self._fd >= 0:
+            os.close(self._fd)
+
+
+def processes_below(folder: str) -> Iterator[int]:
+    """Find processes that work in a folder or have their output there, this one excepted."""
+    for name in os.listdir("/proc") if LINUX else []:
+        if name.isdigit() and int(name) != os.getpid() and place_of(int(name), folder):
+            yield int(name)
+
+
+def place_of(pid: int, folder: str) -> Optional[str]:
+    """Where in a folder a process works or has its output; None if it has nothing to do with it.
+
+    Relative to the folder; ends with ` (deleted)` when that is what has become of it.
+    """
+    inside = folder.rstrip("/") + "/"
+    for link in ("cwd", "fd/1", "fd/2"):
+        try:
+            target = os.readlink("/proc/%d/%s" % (pid, link))
+        except OSError:
+            continue  # it has ended, or belongs to somebody else
+        if target.startswith(inside):
+            return target[len(inside) :]
+    return None
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of memory that a unit uses: the process `pid` and all that descend from it.
+
+    Everything resident of the process itself, and of its descendants what is theirs alone, so that
+    pages that they share with it count once.
+    """
+    total = _resident(pid)
+    for child in _descendants(pid):
+        total += _private(child)
+    return total
+
+
+def _resident(pid: int) -> int:
+    statm = _read("/proc/%d/statm" % pid).split()
+    return int(statm[1]) * os.sysconf("SC_PAGE_SIZE") if statm else 0
+
+
+def _private(pid: int) -> int:
+    rollup = _read("/proc/%d/smaps_rollup" % pid)
+    return sum(int(kib) * 1024 for kib in re.findall(rb"^Private_\w+: +(\d+) kB", rollup, re.M))
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    try:
+        threads = os.listdir("/proc/%d/task" % pid)
+    except OSError:
+        return
+    for thread in threads:
+        for child in _read("/proc/%d/task/%s/children" % (pid, thread)).split():
+            yield int(child)
+            yield from _descendants(int(child))
+
+
+def oom_counter() -> Callable[[], int]:
+    """Return a function that counts the processes killed because memory ran out, so far.
+
+    Those of this process's own control group, or, where its group does not count, of the machine.
+    """
+    candidates = [
+        (path, pattern)
+        for path in _control_group_files()
+        for pattern in [re.compile(rb"^oom_kill (\d+)", re.M)]
+        if pattern.search(_read(path))
+    ]
+    if not candidates:
+        return lambda: 0
+    path, pattern = candidates[0]
+
+    def count() -> int:
+        match = pattern.search(_read(path))
+        return int(match.group(1)) if match else 0
+
+    return count
+
+
+def _control_group_files() -> Iterator[str]:
+    for line in _read("/proc/self/cgroup").decode(errors="surrogateescape").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            yield "/sys/fs/cgroup%s/memory.events" % path.rstrip("/")
+            yield "/sys/fs/cgroup/unified%s/memory.events" % path.rstrip("/")
+        elif "memory" in controllers.split(",") and path != "/":
+            yield "/sys/fs/cgroup/memory%s/memory.oom_control" % path
+    yield "/proc/vmstat"
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except OSError:
+        return b""

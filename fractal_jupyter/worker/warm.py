@@ -1,0 +1,207 @@
+"""The worker's end of the line to a forker."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Sequence, Union
+
+from . import linux, processes
+from .batch import Batch
+from .processes import Exit
+from .wire import (
+    COMMAND,
+    ENDED,
+    FORK,
+    FORKED,
+    FRAME,
+    KILL,
+    LEARN,
+    LEARNED,
+    READY,
+    REFUSED,
+)
+
+
+class Ready(NamedTuple):
+    """The forker has imported what it should; it took `seconds`, `modules` are loaded."""
+
+    seconds: float
+    modules: int
+
+
+class GaveUp(NamedTuple):
+    """The forker will fork nothing more."""
+
+    reason: str
+
+
+class Forked(NamedTuple):
+    """The unit in a slot has a process."""
+
+    slot: int
+    pid: int
+
+
+class Refused(NamedTuple):
+    """The unit in a slot could not be started; when `ends`, there will be an `Exit` as well."""
+
+    slot: int
+    number: int
+    ends: bool
+
+
+Message = Union[Ready, GaveUp, Forked, Refused, Exit]
+
+
+def unfit(batch: Batch) -> Optional[str]:
+    """Say why units of a batch cannot be forked; None if that can be tried."""
+    command = batch.command
+    if not linux.LINUX or not linux.HAS_PRCTL:
+        return "forking is safe on Linux only, with a Python that has ctypes"
+    if len(batch.units) == 1:
+        return "a single unit gains nothing from it"
+    interpreter = os.path.basename(command[0])
+    digits = interpreter[len("python") :].replace(".", "")
+    if not interpreter.startswith("python") or (digits and not digits.isdigit()):
+        return "the command does not begin with a Python interpreter"
+    if len(command) < 2 or not command[1].endswith(".py") or not os.path.isabs(command[1]):
+        return "the command is not of the form `python /path/of/script.py`"
+    return None
+
+
+class Forker:
+    """A forker, seen from the worker.
+
+    Attributes:
+        pid: Its process.
+        fd: Readable when it has said something.
+        slots: Where units that it has forked are running.
+        output: The file with what it wrote to its standard output and error.
+    """
+
+    def __init__(
+        self, batch: Batch, *, folder: str, slots: str, preload: Sequence[str], number: int
+    ) -> None:
+        """Start it; raises OSError if that fails.
+
+        Args:
+            batch: What it forks units of.
+            folder: The folder of the attempt.
+            slots: The folder of the slots.
+            preload: Modules to import beyond what the script names.
+            number: Which of the batch's forkers it is.
+        """
+        self.output = os.path.join(folder, "forker-%d.log" % number)
+        self.slots: Dict[int, int] = {}
+        self._learned = os.path.join(folder, LEARNED)
+        self._frames = b""
+        setup = os.path.join(folder, "forker-%d.json" % number)
+        with open(setup, "w", encoding="ascii", opener=_private_opener) as file:
+            json.dump(self._setup(batch, slots, preload), file)
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self.fd = ours.detach()
+        keep = processes.make_private(theirs.detach())
+        try:
+            self.pid = processes.start(
+                [batch.command[0], "-c", _boot(keep, setup), *batch.command[1:]],
+                env=batch.env,
+                cwd=batch.cwd or folder,
+                output=self.output,
+                keep=keep,
+            )
+        except BaseException:
+            os.close(self.fd)
+            raise
+        finally:
+            os.close(keep)
+
+    def _setup(self, batch: Batch, slots: str, preload: Sequence[str]) -> Dict[str, Any]:
+        return {
+            "command": batch.command,
+            "slots": slots,
+            "cwd": batch.cwd,
+            "preload": preload,
+            "learned": self._learned,
+            "said": self.output,
+            "announce": batch.memory_limit is not None,
+        }
+
+    def start(self, slot: int, *, report: bool) -> None:
+        """Have the unit in a slot started; `report`: it is to list the modules that it loads."""
+        self.slots[slot] = 0
+        self._send(FORK, int(report), slot)
+
+    def kill(self, slot: int, number: int) -> None:
+        """Send a signal to the unit in a slot."""
+        self._send(KILL, number, slot)
+
+    def learn(self, modules: Iterable[str]) -> None:
+        """Have modules imported; the answer is `Ready` or `GaveUp`."""
+        with open(self._learned, "w", encoding="utf-8", opener=_private_opener) as file:
+            file.write("\n".join(modules))
+        self._send(LEARN, 0, 0)
+
+    def messages(self) -> Iterator[Message]:
+        """Yield what it has said since; raises EOFError when it will say nothing more."""
+        try:
+            data = os.read(self.fd, 65536)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        frames = self._frames + data
+        position = 0
+        while len(frames) - position >= FRAME.size:
+            frame = FRAME.unpack_from(frames, position)
+            kind, slot, pid, status = frame[:4]
+            if kind == ENDED:
+                del self.slots[slot]
+                yield Exit(*frame[1:])
+            elif kind == FORKED:
+                self.slots[slot] = pid
+                yield Forked(slot, pid)
+            elif kind == REFUSED:
+                if not pid:
+                    del self.slots[slot]
+                yield Refused(slot, status, ends=pid != 0)
+            else:
+                end = position + FRAME.size + status
+                if len(frames) < end:
+                    break
+                facts = json.loads(frames[position + FRAME.size : end])
+                yield Ready(**facts) if kind == READY else GaveUp(**facts)
+                position += status
+            position += FRAME.size
+        self._frames = frames[position:]
+        if not data:
+            raise EOFError
+
+    def close(self) -> None:
+        """Let it go: it ends, and its units with it."""
+        os.close(self.fd)
+
+    def _send(self, kind: bytes, number: int, slot: int) -> None:
+        with contextlib.suppress(
+            OSError
+        ):  # it is dead, or stuck beyond hope; that it ended is noticed elsewhere
+            os.write(self.fd, COMMAND.pack(kind, number, slot))
+
+
+def _boot(control: int, setup: str) -> str:
+    """What the interpreter is told: one expression, so that it leaves no names behind."""
+    package = str(__package__)
+    root = os.path.abspath(__file__)
+    for _ in range(package.count(".") + 2):
+        root = os.path.dirname(root)
+    return (
+        "__import__('sys').path.insert(0, %r) or __import__(%r, fromlist=['main']).main(%d, %r)()"
+        % (root, package + ".forker", control, setup)
+    )
+
+
+def _private_opener(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
