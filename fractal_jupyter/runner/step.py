@@ -72,19 +72,20 @@ class StepRun:
         statuses: dict[int, str] = {}
         for number, phase in enumerate(phases):
             if self.step.phases_planned <= number:
-                self._plan(entry, phase)
+                self.plan(entry, phase)
             statuses = self._phase_run(entry, phase, phases).run()
             if any(status != "done" for status in statuses.values()):
                 break
         else:
             phase = phases[-1]
         if phase == phases[-1]:
-            self._merge(entry, phase if statuses else phases[0])
+            self.merge(entry, phase if statuses else phases[0])
         return self._outcome(statuses)
 
     # planning
 
-    def _plan(self, entry: TaskEntry, phase: str) -> None:
+    def plan(self, entry: TaskEntry, phase: str) -> None:
+        """Select the images of a phase, and add its units to the store."""
         running, step = self.context.running, self.step
         type_filter = step_type_filter(
             running=self.running_filter,
@@ -151,7 +152,7 @@ class StepRun:
     # merging
 
     @collector_paused()
-    def _merge(self, entry: TaskEntry, phase: str) -> None:
+    def merge(self, entry: TaskEntry, phase: str) -> None:
         """Merge the outputs of the units that succeeded; the others do not undo them.
 
         `phase` is the last one, or the first when it has asked for no unit of the last.
