@@ -36,7 +36,7 @@ def _tones() -> str:
     rules = []
     for tone, color in TONE_COLORS.items():
         theme = f"var({_THEME_COLORS[tone]},{color}))" if tone in _THEME_COLORS else color
-        rules.append(f".{ROOT} .{ROOT}-{tone}{{--fj-tone:{theme}}}")
+        rules.append(f".R .R-{tone}{{--fj-tone:{theme}}}")
     return "".join(rules)
 
 
@@ -104,5 +104,8 @@ padding:1px 6px;border-radius:4px;margin-right:6px}
 .R summary{cursor:pointer;color:var(--fj-soft);margin-top:8px}
 """
 
-STYLE = _RULES.replace("\n", "").replace(".R", f".{ROOT}") + _tones()
+# The class of the page twice, to outrank JupyterLab's own rules for tables and code.
+_INSIDE = f".{ROOT}.{ROOT} "
+
+STYLE = (_RULES.replace("\n", "") + _tones()).replace(".R ", _INSIDE).replace(".R", f".{ROOT}")
 """The style sheet, as text of a `<style>` element."""

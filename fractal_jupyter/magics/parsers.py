@@ -1,0 +1,305 @@
+"""What can be said after `%fractal`: one parser for each verb."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NoReturn
+
+from fractal_jupyter.errors import InvalidArguments
+
+
+class HelpShown(Exception):
+    """Raised after the help of a verb was printed."""
+
+
+class VerbParser(argparse.ArgumentParser):
+    """The parser of one verb; it raises instead of ending the process.
+
+    Attributes:
+        kinds: What each argument names (`profile`, `dataset`, …), by its destination; this is
+            what completion offers.
+    """
+
+    def __init__(self, verb: str, description: str, *, epilog: str = "") -> None:
+        super().__init__(
+            prog=f"%fractal {verb}",
+            description=description,
+            epilog=epilog or None,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self.kinds: dict[str, str] = {}
+
+    def add(self, *names: str, kind: str = "", help: str, **options: Any) -> None:  # noqa: A002
+        """Add an argument."""
+        action = self.add_argument(*names, help=help, **options)
+        if kind:
+            self.kinds[action.dest] = kind
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the line, and how it should look."""
+        usage = " ".join(self.format_usage().split())
+        raise InvalidArguments(f"{message}\n{usage}\n{self.prog} --help tells more.")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:  # noqa: ARG002
+        """Called after the help was printed."""
+        raise HelpShown(message or "")
+
+    @property
+    def positionals(self) -> list[argparse.Action]:
+        """The arguments that are told by their position."""
+        return [action for action in self._actions if not action.option_strings]
+
+    def option(self, name: str) -> argparse.Action | None:
+        """The option with that name, `--profile`."""
+        return next((a for a in self._actions if name in a.option_strings), None)
+
+    @property
+    def options(self) -> list[argparse.Action]:
+        """All options."""
+        return [action for action in self._actions if action.option_strings]
+
+
+def _add_profile(parser: VerbParser) -> None:
+    parser.add("--profile", kind="profile", help="profile, if not the one of `%%fractal use`")
+
+
+def _resources() -> VerbParser:
+    parser = VerbParser("resources", "Show where computing can happen: all resources, or one.")
+    parser.add("name", nargs="?", kind="resource", help="name of a resource")
+    return parser
+
+
+def _profiles() -> VerbParser:
+    parser = VerbParser("profiles", "Show as whom computing can happen: all profiles, or one.")
+    parser.add("name", nargs="?", kind="profile", help="name of a profile")
+    return parser
+
+
+def _use() -> VerbParser:
+    parser = VerbParser("use", "Use a profile wherever none is given, in this session.")
+    parser.add("name", nargs="?", kind="profile", help="name of a profile; by default, show it")
+    return parser
+
+
+def _collect() -> VerbParser:
+    parser = VerbParser(
+        "collect",
+        "Install a task package into an environment of its own, and read its tasks.",
+        epilog="example:\n  %fractal collect fractal-tasks-core==2.1.0 --python 3.12",
+    )
+    parser.add("requirement", help="name, name==1.2.3, name[extra]==1.2.3, or path of a wheel")
+    _add_profile(parser)
+    parser.add("--python", metavar="VERSION", kind="python", help="Python version, such as 3.12")
+    parser.add("--extra", action="append", default=[], help="an extra of the package (repeatable)")
+    parser.add(
+        "--pin",
+        action="append",
+        default=[],
+        metavar="NAME=VERSION",
+        help="version of another package, installed afterwards (repeatable)",
+    )
+    parser.add("--pip", action="store_true", help="build with pip instead of uv")
+    return parser
+
+
+def _tasks() -> VerbParser:
+    parser = VerbParser("tasks", "Show all tasks; or one, with the arguments that it takes.")
+    parser.add("name", nargs="?", kind="task", help="name of a task")
+    parser.add("--package", kind="package", help="only those of a package")
+    parser.add("--version", kind="version", help="only those of a version of it")
+    return parser
+
+
+def _datasets() -> VerbParser:
+    parser = VerbParser("datasets", "Show all datasets; or one, with its images.")
+    parser.add("name", nargs="?", kind="dataset", help="name of a dataset")
+    return parser
+
+
+_ARGUMENT_HELP = (
+    "argument of the task; VALUE is JSON, a word, or a variable of the notebook: $name or {name}"
+)
+
+
+def _add_submission(parser: VerbParser) -> None:
+    """What `submit` and `plan` have in common."""
+    parser.add("task", kind="task", help="name of a task or workflow, or a variable with one")
+    parser.add("dataset", kind="dataset", help="name of a dataset, or a variable with one")
+    parser.add(
+        "arguments",
+        nargs="*",
+        default=[],
+        metavar="NAME=VALUE",
+        kind="argument",
+        help=_ARGUMENT_HELP,
+    )
+    _add_profile(parser)
+    parser.add("--version", kind="version", help="version of the task's package")
+    parser.add("--name", help="what the job is called in lists")
+    parser.add("--first", type=int, help="position of the first step of a workflow to run")
+    parser.add("--last", type=int, help="position of the last step to run")
+    parser.add(
+        "--type",
+        action="append",
+        default=[],
+        metavar="NAME[=false]",
+        help="only images that are of this type, or are not (repeatable)",
+    )
+    parser.add(
+        "--where",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE,…",
+        help="only images with one of these values of an attribute (repeatable)",
+    )
+    parser.add(
+        "--meta",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what the units need, such as mem=4000 or cpus_per_task=2 (repeatable)",
+    )
+    parser.add("--memory", metavar="SIZE", help="most memory of a unit on this machine: 2G")
+    parser.add("--account", help="SLURM account that is charged")
+    parser.add("--worker-init", metavar="LINES", help="shell lines before the worker, on SLURM")
+    parser.add("--cold", action="store_true", help="start each unit as a process of its own")
+    parser.add(
+        "--rerun-interrupted",
+        action="store_true",
+        help="run units that were cut off again, without being asked",
+    )
+
+
+_SUBMISSION_EXAMPLES = """\
+examples:
+  job = %fractal {verb} "Project Image" plate method=mip
+  %fractal {verb} "Project Image" plate overwrite=true --where well=B03,B04
+  %%fractal {verb} "Threshold Segmentation" plate
+  {{"channel": {{"mode": "label", "identifier": "DAPI"}}}}
+
+The rest of a cell that starts with %%fractal is arguments, as JSON or a Python dictionary."""
+
+
+def _submit() -> VerbParser:
+    parser = VerbParser(
+        "submit",
+        "Submit a task or a workflow on a dataset; returns the job at once.",
+        epilog=_SUBMISSION_EXAMPLES.format(verb="submit"),
+    )
+    _add_submission(parser)
+    parser.add("--wait", action="store_true", help="wait until the job is over")
+    return parser
+
+
+def _plan() -> VerbParser:
+    parser = VerbParser(
+        "plan",
+        "Show what `submit` with the same arguments would run; runs nothing.",
+        epilog=_SUBMISSION_EXAMPLES.format(verb="plan"),
+    )
+    _add_submission(parser)
+    return parser
+
+
+def _jobs() -> VerbParser:
+    parser = VerbParser("jobs", "Show your jobs, the newest first.")
+    parser.add("--status", kind="status", help="only jobs with this status")
+    parser.add("--limit", type=int, default=40, help="at most so many; 40 by default")
+    return parser
+
+
+def _add_job(parser: VerbParser, *, optional: bool) -> None:
+    where = "number of a job, or a variable with one" + ("; by default the newest" * optional)
+    parser.add("job", kind="job", help=where, **({"nargs": "?"} if optional else {}))
+
+
+def _status() -> VerbParser:
+    parser = VerbParser("status", "Show how a job is going.")
+    _add_job(parser, optional=True)
+    parser.add("--wait", action="store_true", help="wait until the job is over")
+    return parser
+
+
+def _logs() -> VerbParser:
+    parser = VerbParser("logs", "Show what a unit of a job has written.")
+    _add_job(parser, optional=True)
+    parser.add("--unit", type=int, help="index of the unit; by default the first that failed")
+    return parser
+
+
+def _cancel() -> VerbParser:
+    parser = VerbParser("cancel", "Stop a job; what its units have done is kept.")
+    _add_job(parser, optional=False)
+    return parser
+
+
+def _retry() -> VerbParser:
+    parser = VerbParser("retry", "Run again what of a job did not succeed, then what is left.")
+    _add_job(parser, optional=False)
+    parser.add("--wait", action="store_true", help="wait until the job is over")
+    return parser
+
+
+def _check() -> VerbParser:
+    parser = VerbParser("check", "Try all that a resource needs: folders, interpreters, a worker.")
+    parser.add(
+        "name",
+        nargs="?",
+        kind="resource",
+        help="name of a resource; by default that of the profile in use",
+    )
+    return parser
+
+
+_MAKERS: dict[str, Callable[[], VerbParser]] = {
+    "resources": _resources,
+    "profiles": _profiles,
+    "use": _use,
+    "check": _check,
+    "collect": _collect,
+    "tasks": _tasks,
+    "datasets": _datasets,
+    "submit": _submit,
+    "plan": _plan,
+    "jobs": _jobs,
+    "status": _status,
+    "logs": _logs,
+    "cancel": _cancel,
+    "retry": _retry,
+}
+
+VERBS = tuple(_MAKERS)
+"""All verbs, in the order in which they are told."""
+
+
+@cache
+def parser_of(verb: str) -> VerbParser:
+    """The parser of a verb; raises `InvalidArguments` when there is no such verb."""
+    maker = _MAKERS.get(verb)
+    if maker is None:
+        raise InvalidArguments(
+            f"There is no verb {verb!r}. There are: {', '.join(VERBS)}. %fractal --help tells more."
+        )
+    parser = maker()
+    # Written down, since argparse would take the sign in `%fractal` for one of its own.
+    parser.usage = parser.format_usage().removeprefix("usage: ").replace("%", "%%")
+    return parser
+
+
+def overview() -> str:
+    """All verbs, with a line for each."""
+    lines = [f"  {verb:<10} {parser_of(verb).description}" for verb in VERBS]
+    return "\n".join(
+        [
+            "usage: %fractal VERB …",
+            "",
+            *lines,
+            "",
+            "%fractal VERB --help tells what a verb takes. Results can be kept:",
+            '  job = %fractal submit "Project Image" plate method=mip',
+            "All work with the Fractal object that the notebook calls `fractal`, if it has one.",
+        ]
+    )
