@@ -105,7 +105,7 @@ def test_what_succeeded_is_kept_and_retry_runs_only_what_is_missing(
         ("exit", "failed", "exit status 3"),
         ("segfault", "failed", "SIGSEGV"),
         ("kill", "failed", "SIGKILL"),
-        ("half", "failed", "out.json"),
+        ("half", "failed", "output file is not JSON"),
         ("nonsense", "failed", "images"),
         ("silent", "done", ""),
         ("chatty", "done", ""),
@@ -123,7 +123,7 @@ def test_each_way_to_fail_is_told_apart(
     assert words in (second.error or "")
     if behaviour == "chatty":
         assert 1_000_000 < len(job.log(1)) < 20_000_000
-        assert "cut" in job.log(1)
+        assert "bytes left out here" in job.log(1)
 
 
 def test_a_unit_over_its_memory_limit_is_ended_and_says_so(fractal: Fractal) -> None:
