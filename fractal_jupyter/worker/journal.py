@@ -97,7 +97,5 @@ class _Reader:
 
     def nudge(self) -> None:
         if self._socket is not None and self._path is not None:
-            with contextlib.suppress(
-                OSError
-            ):  # nobody listens, or its queue is full and it will look anyway
+            with contextlib.suppress(OSError):  # nobody listens, or has enough to read
                 self._socket.sendto(b".", self._path)

@@ -97,9 +97,7 @@ class Children:
     def __init__(self) -> None:
         self._fd = -1
         if LINUX:
-            with contextlib.suppress(
-                OSError
-            ):  # a kernel built without it: orphans are then left alone
+            with contextlib.suppress(OSError):  # without it, orphans are left alone
                 self._fd = os.open("/proc/thread-self/children", os.O_RDONLY)
 
     def list(self) -> List[int]:

@@ -299,9 +299,7 @@ class Loop:
         """Record units whose end nobody will see."""
         for slot in list(self._running):
             run = self._running.pop(slot)
-            with contextlib.suppress(
-                OSError
-            ):  # then whoever reads the records sees a unit without an end
+            with contextlib.suppress(OSError):  # a start without an end says enough
                 self._record(slot, run, verdict)
 
     def _read_modules(self, ended: Exit) -> None:

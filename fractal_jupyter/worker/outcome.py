@@ -86,9 +86,7 @@ def ended(status: int, output: Optional[bytes], tail: bytes) -> Outcome:
         return _killed(os.WTERMSIG(status), tail)
     code = os.WEXITSTATUS(status)
     if code:
-        said = last_words(tail)
-        message = said or "It ended with exit status %d and logged nothing." % code
-        return Outcome("failed", message, exit_code=code)
+        return Outcome("failed", _gave_up(code, tail)[:MOST_WORDS], exit_code=code)
     if output is None:
         return Outcome("done", exit_code=0)
     try:
@@ -96,6 +94,17 @@ def ended(status: int, output: Optional[bytes], tail: bytes) -> Outcome:
     except InvalidOutput as error:
         message = "It ended with exit status 0, but %s" % error
         return Outcome("failed", message[:MOST_WORDS], "invalid_output", exit_code=0)
+
+
+def _gave_up(code: int, tail: bytes) -> str:
+    """Why a unit ended with an exit status: its exception says all, another last line does not."""
+    said = last_words(tail)
+    if code == 1 and _TRACEBACK.encode() in tail:
+        return said
+    return "It ended with exit status %d%s" % (
+        code,
+        ". The last it logged: " + said if said else " and logged nothing.",
+    )
 
 
 def _killed(number: int, tail: bytes) -> Outcome:

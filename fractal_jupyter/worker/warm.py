@@ -185,9 +185,7 @@ class Forker:
         os.close(self.fd)
 
     def _send(self, kind: bytes, number: int, slot: int) -> None:
-        with contextlib.suppress(
-            OSError
-        ):  # it is dead, or stuck beyond hope; that it ended is noticed elsewhere
+        with contextlib.suppress(OSError):  # it is dead, which is noticed elsewhere
             os.write(self.fd, COMMAND.pack(kind, number, slot))
 
 
