@@ -53,10 +53,11 @@ _COUNTERS: tuple[tuple[str, Tone], ...] = (
 _WITH_TWO_PHASES = ("compound", "converter_compound")
 _STEP_COLUMNS = (
     Column(width=1.8, right=True),
-    Column(width=19, grows=True),
-    Column(width=15),
-    Column(width=9, right=True),
+    Column(width=18, grows=True),
+    Column(width=14),
+    Column(width=9.5, right=True),
     Column(grows=True),
+    Column(width=10),
 )
 
 
@@ -194,7 +195,8 @@ def _step_row(step: StepRecord, estimate: Estimate | None, now: float | None) ->
         ),
         Cell(bar=step_bar(step), note=" "),
         cell(_ended_of_total(step)),
-        Cell(spans=_details(step, estimate, now), note=" ".join(_speed(step, estimate))),
+        Cell(spans=_state(step)),
+        cell(_time(step, estimate, now), note=_speed(step, estimate)),
     )
 
 
@@ -224,38 +226,38 @@ def _counts(step: StepRecord) -> list[Span]:
 
 
 def _ended_of_total(step: StepRecord) -> str:
-    if not _known(step):
+    if not _known(step) or not step.total:
         return ""
     total = number(step.total)
     # Figure spaces are as wide as digits: the numbers do not move while they grow.
     return f"{number(ended(step)).rjust(len(total), chr(0x2007))} / {total}"
 
 
-def _details(step: StepRecord, estimate: Estimate | None, now: float | None) -> tuple[Span, ...]:
-    if step.status == "pending":
-        return (Span("waits", "soft"),)
-    if not _known(step):
-        return (Span("finds out what there is to do", "busy"),)
+def _state(step: StepRecord) -> tuple[Span, ...]:
     counts = [span for span in _counts(step) if not span.text.endswith(" done")]
-    if step.status == "running" and estimate and estimate.seconds_left > 0:
-        return (Span(time_left(estimate.seconds_left)), *counts)
-    if step.status == "running":
-        return tuple(counts) or (Span("starts", "busy"),)
-    took = _elapsed(step.started, step.ended, now)
-    return (
-        Span(step.status, STATUS_TONES.get(step.status, "")),
-        *([Span(took, "soft")] if took else []),
-        *counts,
-    )
+    match step.status:
+        case "pending":
+            return (Span("waits", "soft"),)
+        case "running" if not _known(step):
+            return (Span("finds out what there is to do", "busy"),)
+        case "running":
+            return tuple(counts) or (Span("starts", "busy"),)
+    ended_well = step.status == "done" or not counts
+    return (*((Span(step.status, STATUS_TONES.get(step.status, "")),) * ended_well), *counts)
 
 
-def _speed(step: StepRecord, estimate: Estimate | None) -> list[str]:
+def _time(step: StepRecord, estimate: Estimate | None, now: float | None) -> str:
+    if step.status != "running":
+        return _elapsed(step.started, step.ended, now)
+    return time_left(estimate.seconds_left) if estimate and _known(step) else ""
+
+
+def _speed(step: StepRecord, estimate: Estimate | None) -> str:
     if step.status == "running":
-        return [pace_text(estimate.per_second)] if estimate else [" "]
+        return pace_text(estimate.per_second) if estimate and _known(step) else " "
     if step.ended and step.started and step.done > 1:
-        seconds = max(1e-3, step.ended - step.started)
-        return [pace_text(ended(step) / seconds)]
-    return [" "]
+        return pace_text(step.done / max(1e-3, step.ended - step.started))
+    return " "
 
 
 def _elapsed(start: float | None, end: float | None, now: float | None) -> str:

@@ -87,6 +87,7 @@ white-space:nowrap;vertical-align:bottom}
 .R .R-under{font-size:12px;color:var(--fj-soft);min-height:1.4em}
 .R .R-under small{font-size:inherit}
 .R .R-fixed .R-under{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.R .R-fixed .R-tone{white-space:nowrap}
 .R .R-bar{display:block;height:8px;margin-top:5px;border-radius:4px;overflow:hidden;
 background:var(--fj-fill);white-space:nowrap;font-size:0;line-height:0}
 .R .R-bar+.R-under{margin-top:3px}
