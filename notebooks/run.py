@@ -94,8 +94,9 @@ class Narrator(NotebookClient):
         """Show the text of an output, then keep it in the notebook."""
         content = msg["content"]
         text = content.get("data", {}).get("text/plain") or content.get("text")
-        # A picture's text is only the name of its class.
-        if text and "image/png" not in content.get("data", {}):
+        if "image/png" in content.get("data", {}):
+            self._screen.note("  (a picture, in the notebook)")
+        elif text:
             key = (content.get("transient") or {}).get("display_id")
             if key:
                 self._screen.progress(key, text)
@@ -122,6 +123,8 @@ def run(source: Path, target: Path, screen: Screen) -> int:
         screen,
         timeout=None,
         kernel_name="python3",
+        # its warnings are about Jupyter, not about the notebook
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(target.parent)}},
     )
     target.parent.mkdir(parents=True, exist_ok=True)

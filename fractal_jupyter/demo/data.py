@@ -28,7 +28,7 @@ def new_folder() -> Path:
     this run only: nothing is overwritten, and it can be removed when it is of no use any more.
     """
     base = os.environ.get(FOLDER_VARIABLE) or Path.home() / "fractal-demo"
-    folder = Path(base).resolve() / time.strftime("%Y-%m-%d_%H-%M-%S")
+    folder = Path(base).resolve() / time.strftime("%y%m%d-%H%M%S")
     folder.mkdir(parents=True)
     return folder
 
