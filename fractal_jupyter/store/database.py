@@ -39,20 +39,24 @@ class Database:
             raise StoreError(
                 f"{url!r} is not a database URL; write for instance sqlite:////home/me/fractal.db."
             ) from error
-        self.url = url
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        self.path = Path(parsed.database) if self.is_sqlite and parsed.database else None
-        if self.is_sqlite and (self.path is None or str(self.path) == ":memory:"):
+        if self.is_sqlite and parsed.database in (None, "", ":memory:"):
             raise StoreError(
                 "The store is shared by several processes, so it cannot be in memory; "
                 "give the URL of a file, for instance sqlite:////home/me/fractal.db."
             )
+        self.path: Path | None = None
+        if self.is_sqlite:
+            # Absolute: the supervisor does not run in the folder that we run in.
+            self.path = Path(str(parsed.database)).absolute()
+            parsed = parsed.set(database=str(self.path))
+        self.url = parsed.render_as_string(hide_password=False)
         if self.path is not None:
             _make_private(self.path)
-            self.engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+            self.engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
             _prepare_sqlite(self.engine, journal_mode=_journal_mode(self.path.parent))
         else:
-            self.engine = sa.create_engine(url, pool_pre_ping=True)
+            self.engine = sa.create_engine(parsed, pool_pre_ping=True)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

@@ -38,8 +38,8 @@ class Store:
     """
 
     def __init__(self, url: str | None = None) -> None:
-        self.url = url or default_url()
-        self.database = Database(self.url)
+        self.database = Database(url or default_url())
+        self.url = self.database.url
         prepare(self.database)
         self.resources = Resources(self.database)
         self.profiles = Profiles(self.database)

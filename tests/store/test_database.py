@@ -84,3 +84,12 @@ def test_processes_that_read_and_write_at_once_lose_no_update(tmp_path: Path) ->
     connection = sqlite3.connect(tmp_path / "a.db")
     assert connection.execute("select n from counter").fetchone() == (800,)
     connection.close()
+
+
+def test_a_relative_path_is_of_the_folder_that_we_run_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    database = Database("sqlite:///sub/fractal.db")
+    assert database.url == f"sqlite:///{tmp_path}/sub/fractal.db"
+    assert (tmp_path / "sub" / "fractal.db").exists()
