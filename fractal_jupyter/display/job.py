@@ -261,8 +261,12 @@ def _speed(step: StepRecord, estimate: Estimate | None) -> str:
 
 
 def _elapsed(start: float | None, end: float | None, now: float | None) -> str:
-    last = end if end is not None else now
-    return "" if start is None or last is None else clock(last - start)
+    """How long it took, or the running time of what has not ended."""
+    if start is None:
+        return ""
+    if end is not None:
+        return duration(end - start)
+    return "" if now is None else clock(now - start)
 
 
 # what is wrong, and what to do
@@ -329,14 +333,15 @@ def _job_error(snapshot: JobSnapshot) -> Note | None:
         return None
     if any(unit.error and unit.error in error for unit in snapshot.bad_units):
         return None
-    tone: Tone = "bad" if snapshot.job.status == "failed" else "warn"
-    hint = Hint(code="job.retry()", words="goes on from here, when the reason is mended")
-    hints = () if _has_bad_units(snapshot) else (hint,)
-    return Note(text=shorten(error, 4_000), tone=tone, hints=hints)
-
-
-def _has_bad_units(snapshot: JobSnapshot) -> bool:
-    return bool(snapshot.bad_units)
+    failed = snapshot.job.status == "failed"
+    words = "goes on from here, when the reason is mended" if failed else "goes on from here"
+    hint = Hint(code="job.retry()", words=words)
+    return Note(
+        text=shorten(error, 4_000),
+        tone="bad" if failed else "warn",
+        # Where units have failed, it was said beside them.
+        hints=() if snapshot.bad_units else (hint,),
+    )
 
 
 def _next(job: JobRecord) -> Note | None:
@@ -379,6 +384,6 @@ def _job_bar(steps: Sequence[StepRecord]) -> Bar:
 
 def _job_progress(job: JobRecord, steps: Sequence[StepRecord]) -> str:
     current = [step for step in steps if step.status in ("running", "failed", "cancelled")]
-    if current:
+    if current and len(steps) > 1:
         return f"step {_place(current[0], steps)}: {current[0].task_name}"
     return counted(len(steps), "step") if job.status == "done" else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractal_jupyter.display.page import Note, Page, Span
 from fractal_jupyter.display.render_html import to_html
-from fractal_jupyter.display.words import number, printable, size, without_colors
+from fractal_jupyter.display.words import counted, printable, size, without_colors
 
 SHOWN_CHARACTERS = 60_000
 
@@ -16,7 +16,7 @@ def log_page(text: str, *, title: str = "Log") -> Page:
     shown = text[-SHOWN_CHARACTERS:]
     if left_out:
         shown = shown.partition("\n")[2] or shown
-    facts = [Span(f"{number(lines)} lines"), Span(size(len(text.encode(errors="replace"))))]
+    facts = [Span(counted(lines, "line")), Span(size(len(text.encode(errors="replace"))))]
     if left_out:
         facts.append(Span("the end is shown; print() shows all", "warn"))
     return Page(

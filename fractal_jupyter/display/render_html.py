@@ -13,8 +13,10 @@ from fractal_jupyter.display.words import printable, shorten, shorten_middle
 
 P = ParamSpec("P")
 
-# The most of one piece of text, and of one paragraph, that gets into a notebook.
+# The most characters of one piece of text, of what a cell tells more, and of one paragraph that
+# get into a notebook.
 SPAN_LIMIT = 240
+MORE_LIMIT = 2_000
 NOTE_LIMIT = 100_000
 
 
@@ -36,8 +38,8 @@ def to_html(page: Page) -> str:
     return "".join([*parts, "</div>"])
 
 
-def _text(text: str, *, lines: bool = False) -> str:
-    return escape(printable(text, lines=lines), quote=True)
+def _text(text: str, *, limit: int = SPAN_LIMIT, lines: bool = False) -> str:
+    return escape(printable(shorten(text, limit), lines=lines), quote=True)
 
 
 def _class(*names: str) -> str:
@@ -57,10 +59,11 @@ def _head(page: Page) -> Iterator[str]:
 
 
 def _span(span: Span) -> str:
-    cut = shorten_middle if span.look == "path" else shorten
-    shown = _text(cut(span.text, SPAN_LIMIT))
+    path = span.look == "path"
+    shown = _text(shorten_middle(span.text, SPAN_LIMIT) if path else span.text)
     if span.link.startswith(("https://", "http://")):
-        return f'<a href="{_text(span.link)}" target="_blank" rel="noopener noreferrer">{shown}</a>'
+        link = _text(span.link, limit=MORE_LIMIT)
+        return f'<a href="{link}" target="_blank" rel="noopener noreferrer">{shown}</a>'
     if span.look == "code":
         return f"<code{_class('mono', span.tone, 'tone' if span.tone else '')}>{shown}</code>"
     if span.look == "path":
@@ -120,13 +123,12 @@ def _row(columns: tuple[Column, ...], row: Row) -> str:
 def _cell(column: Column, cell: Cell) -> str:
     inside = _bar(cell.bar) if cell.bar else _text(cell.joint).join(map(_span, cell.spans))
     if cell.note:
-        note = _text(shorten(cell.note, SPAN_LIMIT))
-        inside += f"<div{_class('under')}><small>{note}</small></div>"
+        inside += f"<div{_class('under')}><small>{_text(cell.note)}</small></div>"
     # Inline, since JupyterLab aligns cells to the right where there is no style sheet.
     style = f"text-align:{'right' if column.right else 'left'}"
     if cell.indent:
         style += f";padding-left:{18 * cell.indent}px"
-    title = f' title="{_text(shorten(cell.more, NOTE_LIMIT))}"' if cell.more else ""
+    title = f' title="{_text(cell.more, limit=MORE_LIMIT)}"' if cell.more else ""
     keep = _class("line" if column.right or column.line else "")
     return f'<td{keep} style="{style}"{title}>{inside}</td>'
 
@@ -156,11 +158,12 @@ def _note(note: Note) -> Iterator[str]:
 
 def _note_body(note: Note) -> Iterator[str]:
     if note.text:
-        text = _text(shorten(note.text, NOTE_LIMIT), lines=True)
+        text = _text(note.text, limit=NOTE_LIMIT, lines=True)
         code = note.look == "code"
         yield f"<pre{_class('code')}>{text}</pre>" if code else text.replace("\n", "<br>")
     for item in note.items:
-        yield f"<div{_class('item')}><strong>{_text(item.head)}</strong> {_text(item.text)}</div>"
+        text = _text(item.text, limit=MORE_LIMIT)
+        yield f"<div{_class('item')}><strong>{_text(item.head)}</strong> {text}</div>"
     if note.hints:
         yield f"<div{_class('hints')}>"
         for hint in note.hints:

@@ -17,7 +17,7 @@ P = ParamSpec("P")
 
 MOST_COLUMNS, USUAL_COLUMNS, LEAST_COLUMNS = 140, 100, 30
 BAR_COLUMNS = 20
-NOTE_LIMIT = 20_000
+SPAN_LIMIT, NOTE_LIMIT = 500, 20_000
 _SEPARATION = 2
 _COLORS: dict[Tone, str] = {"good": "32", "bad": "31", "busy": "34", "warn": "33", "soft": "2"}
 _BAR_ASCII: dict[Tone, str] = {"good": "#", "bad": "x", "busy": "~", "warn": "!", "soft": "."}
@@ -100,7 +100,7 @@ def _lines(page: Page, terminal: Terminal) -> Iterator[str]:
 def _table(table: Table, terminal: Terminal) -> Iterator[str]:
     if table.title:
         yield ""
-        yield terminal.plain(table.title)
+        yield fit(terminal.plain(table.title), terminal.columns)
     if not table.rows:
         yield fit(terminal.plain(table.empty), terminal.columns)
         return
@@ -137,7 +137,8 @@ def _cell(cell: Cell, terminal: Terminal) -> _Text:
     if cell.bar is not None:
         return _bar(cell.bar, terminal)
     tones = {span.tone for span in cell.spans}
-    text = terminal.plain("  " * cell.indent + cell.joint.join(span.text for span in cell.spans))
+    joined = cell.joint.join(shorten(span.text, SPAN_LIMIT) for span in cell.spans)
+    text = terminal.plain("  " * cell.indent + joined)
     painted = ""
     if terminal.color and len(tones) > 1:
         joint = terminal.plain(cell.joint)

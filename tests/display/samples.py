@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
+from fractal_jupyter.display.images import dataset_page, datasets_page, images_page
+from fractal_jupyter.display.job import job_page, jobs_page, steps_page
+from fractal_jupyter.display.log import log_page
+from fractal_jupyter.display.page import Page
+from fractal_jupyter.display.resources import (
+    checks_page,
+    profiles_page,
+    resource_page,
+    resources_page,
+)
 from fractal_jupyter.display.snapshot import JobSnapshot
+from fractal_jupyter.display.tasks import (
+    task_group_page,
+    task_groups_page,
+    task_page,
+    tasks_page,
+)
+from fractal_jupyter.display.units import units_page
+from fractal_jupyter.display.workflows import plan_page, workflow_page, workflows_page
 from fractal_jupyter.models.images import Image
+from fractal_jupyter.runner.checks import Check
 from fractal_jupyter.store.records import (
     DatasetRecord,
     JobRecord,
@@ -257,3 +277,101 @@ def make_profile(**changes: Any) -> ProfileRecord:
         "created": T0,
     }
     return ProfileRecord(**{**values, **changes})
+
+
+def make_plan(text: str = "x") -> Any:
+    phase = SimpleNamespace(
+        name="parallel",
+        command=("/env/bin/python", text),
+        args={text: text},
+        units=24,
+        batches=(12, 12),
+        side_by_side=2,
+    )
+    late = SimpleNamespace(
+        name="non_parallel", command=(text,), args={}, units=None, batches=None, side_by_side=None
+    )
+    steps = [
+        SimpleNamespace(
+            position=position,
+            task=text,
+            package=text,
+            type_filter={text: True},
+            images=images,
+            phases=(late, phase) if position else (phase,),
+        )
+        for position, images in enumerate([("/data/a",) * 24, None, ()])
+    ]
+    return SimpleNamespace(name=text, dataset=text, resource=text, profile=text, steps=steps)
+
+
+def every_page(text: str) -> dict[str, Page]:
+    """All kinds of pages, with `text` wherever text comes from outside."""
+    snapshot = make_snapshot(
+        [
+            make_step(task_name=text, package=text, version=text, mode=text, total=9, done=3),
+            make_step(1, task_name=text, status="failed", error=text, failed=9, total=9),
+            make_step(2, task_name=text),
+        ],
+        bad_units=[failed_unit(9, text, zarr_url=text, problem=text), failed_unit(10, "other")],
+        name=text,
+        status="failed",
+        error=f"all of {text} is lost",
+        dataset_name=text,
+        resource_name=text,
+        profile_name=text,
+    )
+    waiting = make_job(status="submitted", waiting_for=text, name=text, dataset_name=text)
+    group = make_group(
+        package=text, version=text, folder=text, freeze=[text], origin=text, active=False
+    )
+    schema = {
+        "properties": {text: {"type": "string", "default": text, "description": text}},
+        "required": [text],
+    }
+    task = make_task(
+        text,
+        category=text,
+        modality=text,
+        tags=[text],
+        input_types={text: True},
+        docs_info=f"# {text}\n- {text}\n{text}",
+        docs_link=text,
+        args_schema_parallel=schema,
+        meta_parallel={text: text},
+    )
+    images = [
+        Image(zarr_url=text, origin="/o", attributes={text: text}, types={text: True}),
+        Image(zarr_url="/b", origin=text, attributes={}, types={}),
+    ]
+    document = {"name": text, "host": text, text: {text: [text]}, "jobs_local_dir": text}
+    resource = make_resource(document=document)
+    profile = make_profile(
+        name=text,
+        document={"name": text, "resource_type": text, "username": text, "jobs_remote_dir": text},
+    )
+    workflow = make_workflow(name=text, steps=[{"task": text, "package": text, "args": {text: 1}}])
+    dataset = make_dataset(name=text, zarr_dir=text, project_dir=f"{text}/p")
+    units = [*snapshot.bad_units, make_unit(3, node=text), make_unit(4, zarr_url=None)]
+    return {
+        "job": job_page(snapshot),
+        "waiting": job_page(make_snapshot([], status="submitted", waiting_for=text)),
+        "jobs": jobs_page([snapshot.job, waiting], {12: snapshot.steps}),
+        "steps": steps_page(snapshot.steps),
+        "units": units_page(units),
+        "images": images_page(images, total=5_000, dataset=text, zarr_dir=text),
+        "dataset": dataset_page(dataset, images, total=2),
+        "datasets": datasets_page([(dataset, 5)]),
+        "tasks": tasks_page([task, make_task(group=2)], {1: group, 2: make_group(id=2)}),
+        "task": task_page(task, group),
+        "task group": task_group_page(group, [task]),
+        "task groups": task_groups_page([group]),
+        "resource": resource_page(resource),
+        "resources": resources_page([resource]),
+        "profiles": profiles_page([profile], {1: resource}),
+        "checks": checks_page([Check(text, False, text, text), Check("x", True, text)]),
+        "workflow": workflow_page(workflow),
+        "workflows": workflows_page([workflow]),
+        "plan": plan_page(make_plan(text)),
+        "log": log_page(text, title=text),
+    }
