@@ -321,6 +321,7 @@ def _become_main(argv: List[str]) -> Dict[str, Any]:
     namespace["__cached__"] = None
     namespace["__loader__"] = SourceFileLoader("__main__", script)
     sys.argv = list(argv)
+    sys.path_importer_cache.setdefault(script, None)  # it has looked whether that is an archive
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = os.path.dirname(os.path.realpath(script))
     return namespace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import re
@@ -15,6 +16,7 @@ DEEPEST = 200
 
 _INDENTATION = re.compile(rb"\n[ \t\r\n]*")
 _TRACEBACK = "Traceback (most recent call last):"
+_GROUP_TRACEBACK = "  + Exception Group " + _TRACEBACK
 
 
 class Outcome(NamedTuple):
@@ -243,17 +245,25 @@ def last_words(tail: bytes) -> str:
     """What a log says about the end: the exception of its last traceback, or its last line."""
     lines = tail.decode(errors="replace").replace("\0", "").splitlines()
     lines = [line.rstrip() for line in lines]
-    starts = [n for n, line in enumerate(lines) if line.strip(" |+") == _TRACEBACK]
+    starts = [n for n, line in enumerate(lines) if line in (_TRACEBACK, _GROUP_TRACEBACK)]
     if starts:
-        words = _exception(lines[starts[-1] + 1 :])
+        words = _exception(
+            lines[starts[-1] + 1 :], "  | " if lines[starts[-1]] != _TRACEBACK else ""
+        )
         if words:
             return words[:MOST_WORDS]
     said = [line for line in lines if line]
     return said[-1].strip()[:MOST_WORDS] if said else ""
 
 
-def _exception(lines: List[str]) -> str:
-    """The lines that follow the frames of a traceback: the exception, which may take several."""
+def _exception(lines: List[str], margin: str) -> str:
+    """The lines that follow the frames of a traceback: the exception, which may take several.
+
+    Those of a group have a margin, and what is in the group comes after it.
+    """
+    if margin:
+        own = list(itertools.takewhile(lambda line: line.startswith(margin), lines))
+        lines = [line[len(margin) :] for line in own]
     for position, line in enumerate(lines):
         if line and not line.startswith(" "):
             return "\n".join(lines[position:]).strip()

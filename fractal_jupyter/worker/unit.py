@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from types import CodeType, SimpleNamespace, TracebackType
+from types import CodeType, TracebackType
 from typing import (
     Any,
     Callable,
@@ -271,7 +271,7 @@ def _finalize(namespace: Dict[str, Any]) -> bool:
         try:
             threading._shutdown()
         except BaseException as error:
-            _ignore(error, threading)
+            _ignore(error, threading, "threading shutdown")
     with contextlib.suppress(BaseException):  # told already
         atexit._run_exitfuncs()
     written = _flush_standard_files()
@@ -279,7 +279,8 @@ def _finalize(namespace: Dict[str, Any]) -> bool:
         _clear(namespace)
         gc.collect()
     _flush_files()
-    written = _flush_standard_files() and written
+    _flush_quietly(sys.stderr)
+    _flush_quietly(sys.stdout)
     linux.flush_c_streams()
     return written
 
@@ -318,7 +319,7 @@ def _flush_standard_files() -> bool:
         except BaseException as error:
             fine = False
             if name == "stdout":
-                _ignore(error, file)
+                _ignore(error, file, "flushing sys.stdout")
     return fine
 
 
@@ -328,15 +329,24 @@ def _flush_quietly(file: Any) -> None:
         file.flush()
 
 
-def _ignore(error: BaseException, where: object) -> None:
+def _ignore(error: BaseException, where: object, occasion: str) -> None:
     """Tell of an error as the interpreter does of those that nobody can handle."""
+    text: Optional[str] = None
+    if sys.version_info >= (3, 13):
+        text, where = "Exception ignored on " + occasion, None
+    seen: List[Any] = []
+    hook, sys.unraisablehook = sys.unraisablehook, seen.append
+    _Provocation()
+    sys.unraisablehook = hook
+    # The first frame is ours.
+    trace = error.__traceback__.tb_next if error.__traceback__ is not None else None
+    error.__traceback__ = trace
     with contextlib.suppress(Exception):
-        sys.unraisablehook(
-            SimpleNamespace(
-                exc_type=type(error),
-                exc_value=error,
-                exc_traceback=error.__traceback__,
-                err_msg=None,
-                object=where,
-            )
-        )
+        hook(type(seen[0])((type(error), error, trace, text, where)))
+
+
+class _Provocation:
+    """Shows what the interpreter hands to `sys.unraisablehook`, whose type has no public name."""
+
+    def __del__(self) -> None:
+        raise ValueError
