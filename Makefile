@@ -34,7 +34,8 @@ demo: $(VENV)/.demo
 # Opens the notebook as `make demo` has left it, with its outputs, if it has.
 lab: $(VENV)/.demo
 	@$(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) --notebook-dir=. \
-	    $$(ls demo-output/01-quickstart.ipynb notebooks/01-quickstart.ipynb 2>/dev/null | head -n 1)
+	    --LabApp.default_url="/lab/tree/$$(ls demo-output/01-quickstart.ipynb \
+	        notebooks/01-quickstart.ipynb 2>/dev/null | head -n 1)"
 
 test: system-packages lint
 	$(BIN)/python -m pytest -n $(JOBS)
@@ -63,7 +64,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 clean:
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
