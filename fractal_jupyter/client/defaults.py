@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -43,25 +42,36 @@ def add_local_resource(store: Store) -> None:
 
 
 def find_pythons() -> dict[str, str]:
-    """Interpreters of this machine that run, by version; the one of this process is the first."""
+    """Interpreters of this machine, by version; the one of this process is the first.
+
+    None of them is run, since this is waited for: `resources.check` does that.
+    """
     current = f"{sys.version_info.major}.{sys.version_info.minor}"
     # Not the interpreter of a virtual environment: environments outlive the one of the notebook.
     own = getattr(sys, "_base_executable", None) or sys.executable
     found = {current: os.path.realpath(own)}
     for version in SUPPORTED_PYTHONS:
-        path = shutil.which(f"python{version}")
-        if version not in found and path is not None and _says(path) == version:
+        path = _find(version)
+        if version not in found and path is not None:
             found[version] = path
     return found
 
 
-def _says(python: str) -> str | None:
-    """The version that an interpreter says it has; None when it does not run (a pyenv shim)."""
-    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+def _find(version: str) -> str | None:
+    """The path of an interpreter of that version: on the search path, or one that pyenv made."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    folders = [
+        *filter(os.path.isabs, os.environ.get("PATH", os.defpath).split(os.pathsep)),
+        *(str(path) for path in sorted(pyenv.glob(f"{version}.*/bin"), reverse=True)),
+    ]
+    candidates = (shutil.which(f"python{version}", path=folder) for folder in folders)
+    return next((path for path in candidates if path is not None and not _is_script(path)), None)
+
+
+def _is_script(path: str) -> bool:
+    """Whether a file is a script that may start an interpreter, or say that there is none."""
     try:
-        result = subprocess.run(
-            [python, "-I", "-S", "-c", code], capture_output=True, timeout=5, cwd=Path("/")
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.decode(errors="replace").strip() if result.returncode == 0 else None
+        with Path(path).open("rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return True

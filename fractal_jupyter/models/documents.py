@@ -55,7 +55,12 @@ _SECRET: Final = "what looks like a secret, not shown here"  # noqa: S105 - what
 class Section(BaseModel):
     """A part of a document: frozen, with no other fields than its own."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        defer_build=True,  # importing is quick, and few of all models are used
+    )
 
 
 class Document(Section):

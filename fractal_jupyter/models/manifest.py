@@ -61,7 +61,7 @@ class TaskEntry(BaseModel):
         docs_link: Web page (http or https).
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: NonEmptyStr
     type: TaskType
@@ -147,7 +147,7 @@ class Manifest(BaseModel):
         authors: Who made the package.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     manifest_version: Literal["2"]
     task_list: tuple[TaskEntry, ...]
