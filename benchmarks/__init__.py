@@ -1,0 +1,1 @@
+"""Measurements: each module compares one thing with what it must reach; `run.py` runs them all."""
