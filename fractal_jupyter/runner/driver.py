@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import sqlalchemy as sa
 
-from fractal_jupyter.errors import FractalError, LeaseLost
+from fractal_jupyter.errors import FractalError, HostError, StoreError
 from fractal_jupyter.models.manifest import TaskEntry
 from fractal_jupyter.models.profile import parse_profile
 from fractal_jupyter.models.resource import parse_resource
@@ -52,7 +52,8 @@ def drive(
 
     Raises:
         LeaseLost: The supervisor stops; the job is left as it is, for another one to go on.
-        sqlalchemy.exc.SQLAlchemyError: The store does not work; the same.
+        StoreError, sqlalchemy.exc.SQLAlchemyError: The store does not work; the same.
+        HostError: What runs cannot be followed; the same.
     """
     event = waker.subscribe()
     try:
@@ -65,22 +66,33 @@ def drive(
             notify=notify,
             event=event,
         )
+        if job.waiting_for:
+            running.set_waiting(job.id, None)
         outcome = _run_steps(context, store)
-    except (LeaseLost, sa.exc.SQLAlchemyError):
+    except (StoreError, HostError, sa.exc.SQLAlchemyError):
         raise
     except FractalError as error:
         outcome = StepOutcome("failed", str(error))
     except Exception as error:
         log.exception("job %s: internal error", job.id)
-        outcome = StepOutcome(
-            "failed",
-            f"Internal error: {type(error).__name__}: {error}. The supervisor's log, "
-            "supervisor.log beside the store, has the details; retry goes on from here.",
-        )
+        outcome = _abandon(job, running, backends, error)
     finally:
         waker.unsubscribe(event)
     running.end_job(job.id, status=outcome.status, error=outcome.error)
     log.info("job %s is %s", job.id, outcome.status)
+
+
+def _abandon(job: JobRecord, running: Running, backends: Backends, error: Exception) -> StepOutcome:
+    """End what runs of a job that nobody knows how to drive: nothing may outlive its job."""
+    why = (
+        f"Internal error: {type(error).__name__}: {error}. The supervisor's log, supervisor.log "
+        "beside the store, has the details; retry goes on from here."
+    )
+    handles = [batch.handle for batch in running.open_batches(job.id) if batch.handle]
+    running.check()
+    backends.get(job).scheduler.cancel(handles, at_once=True)
+    running.abandon_job(job.id, why)
+    return StepOutcome("failed", why)
 
 
 def _run_steps(context: JobContext, store: Store) -> StepOutcome:
@@ -89,7 +101,7 @@ def _run_steps(context: JobContext, store: Store) -> StepOutcome:
     for number, step in enumerate(steps):
         if step.status == "done":
             continue
-        if context.cancelled():
+        if step.status == "pending" and context.cancelled():
             return _cancelled(context, steps[number:])
         if number and _closed(job, store):
             return StepOutcome(
@@ -113,9 +125,9 @@ def _run_step(
         running.begin_step(step)
     try:
         outcome = StepRun(context, step, running_filter).run()
+    except (StoreError, HostError):
+        raise
     except FractalError as error:
-        if isinstance(error, LeaseLost):
-            raise
         outcome = StepOutcome("failed", f"Step {step.position} ({step.task_name}): {error}")
     running.end_step(step, status=outcome.status, error=outcome.error)
     return outcome

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from fractal_jupyter.errors import SchedulerError
+from fractal_jupyter.errors import HostError, HostUnreachable, SchedulerError
 from fractal_jupyter.runner.context import JobContext
 from fractal_jupyter.runner.files import exists, read_if_there
 from fractal_jupyter.runner.paths import worker_archive
 from fractal_jupyter.runner.results import ResultsFollower
-from fractal_jupyter.runner.units import UnitChanges
-from fractal_jupyter.schedulers.base import BatchState, Submission
+from fractal_jupyter.runner.units import CANCELLED, UnitChanges
+from fractal_jupyter.schedulers.base import BatchState, BatchStatus, Submission
 from fractal_jupyter.schedulers.direct import WORKER_LOG
 from fractal_jupyter.store.records import BatchRecord, StepRecord
 from fractal_jupyter.worker.bundle import bundle, bundle_digest
@@ -25,6 +26,10 @@ log = logging.getLogger(__name__)
 
 # A worker that was started this often without one unit having ended is not started again.
 MOST_FRUITLESS_STARTS = 3
+# A worker that was told to end gives its units, and then the kernel, some 35 s in all.
+CANCEL_PATIENCE_SECONDS = 45.0
+# A worker that only its heartbeat tells of (once a second) is given up for dead after that long.
+SILENCE_SECONDS = 30.0
 # Libraries that would otherwise start as many threads as there are processors, in every unit.
 THREAD_VARIABLES = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
@@ -35,7 +40,19 @@ ACTIVE = ("pending", "running")
 
 @dataclass(slots=True)
 class LiveBatch:
-    """A batch that has not ended."""
+    """A batch that has not ended.
+
+    Attributes:
+        record: The batch as it was when we began to follow it.
+        units: The indexes of its units.
+        follower: Reads what its workers report.
+        handle: What the scheduler knows it by.
+        submissions: How often it was started.
+        fruitless: How often in a row it was started and no unit ended.
+        fruitful: Whether a unit has ended since it was started last.
+        told_to_end: When it was told to end (`time.monotonic()`).
+        heartbeat: The last sign of life, and since when it has not changed.
+    """
 
     record: BatchRecord
     units: frozenset[int]
@@ -44,7 +61,8 @@ class LiveBatch:
     submissions: int
     fruitless: int
     fruitful: bool = False
-    told_to_end: bool = False
+    told_to_end: float | None = None
+    heartbeat: tuple[bytes, float] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,9 +131,10 @@ class PhaseRun:
             found = self.context.backend.scheduler.find(self._submission(live))
             if found is not None:
                 self._submitted({live.record.id: found})
+            elif self.context.cancelled():
+                self._give_up(live, CANCELLED, cancelled=True)
             else:
-                self._write_batches([live])
-                self._submit([live])
+                self._start([live])
 
     def _submit_rest(self) -> None:
         """Put pending units that are in no batch into new ones."""
@@ -139,11 +158,22 @@ class PhaseRun:
             self._follow(record, indexes)
             for record, (_, _, indexes) in zip(records, named, strict=True)
         ]
-        self._write_batches(new)
-        self._submit(new)
+        self._start(new)
+
+    def _start(self, batches: Sequence[LiveBatch]) -> None:
+        """Start batches; the units of those that cannot be started fail, and say why."""
+        try:
+            self._write_batches(batches)
+            self._submit(batches)
+        except HostUnreachable:
+            raise  # they may have been started: tried again later, not given up
+        except (HostError, SchedulerError) as error:
+            for live in batches:
+                self._give_up(live, str(error), cancelled=False)
 
     def _write_batches(self, batches: Sequence[LiveBatch]) -> None:
         context = self.context
+        context.running.check()
         units = {
             unit.index: {"index": unit.index, "args": unit.args}
             for unit in context.running.units_of(context.job.id, self.step.position, self.phase)
@@ -176,12 +206,17 @@ class PhaseRun:
             "env": {**thread_limits(self.meta), **request["environment"]},
             "cwd": None,
             "memory_limit": request.get("memory_limit"),
-            "rerun_interrupted": bool(request.get("rerun_interrupted")),
+            "rerun_interrupted": self._reruns,
             "heartbeat_interval": 1.0,
             "log_limit": 10_000_000,
             "notify": self.context.notify,
             "common_args": self.common_args,
         }
+
+    @property
+    def _reruns(self) -> bool:
+        """Whether units that were cut off are run again without being asked for."""
+        return bool(self.context.job.request.get("rerun_interrupted"))
 
     def _worker(self) -> PurePosixPath:
         return worker_archive(self.context.backend.jobs_dir, bundle_digest())
@@ -197,12 +232,9 @@ class PhaseRun:
         )
 
     def _submit(self, batches: Sequence[LiveBatch]) -> None:
-        try:
-            handles = self.context.backend.scheduler.submit([self._submission(b) for b in batches])
-        except SchedulerError:
-            for live in batches:
-                self._end(live)
-            raise
+        # Whoever was stopped for a while must not start what another supervisor has started.
+        self.context.running.check()
+        handles = self.context.backend.scheduler.submit([self._submission(b) for b in batches])
         self._submitted(dict(zip((b.record.id for b in batches), handles, strict=True)))
 
     def _submitted(self, handles: Mapping[int, Mapping[str, Any]]) -> None:
@@ -226,17 +258,41 @@ class PhaseRun:
         batches = list(self.live.values())
         # First ask, then read: what a worker wrote before it ended is then surely read.
         polled = self.context.backend.scheduler.poll([live.handle or {} for live in batches])
-        self._collect(batches)
+        # Asked before reading: who finds units that were cancelled knows that the job was.
         cancelled = self.context.cancelled()
+        self._collect(batches, cancelled=cancelled)
         for live, status in zip(batches, polled, strict=True):
-            if status.state is BatchState.ENDED:
+            if status.state is BatchState.ENDED or self._is_silent(live, status):
                 self._settle(live, status.reason, cancelled=cancelled)
-            elif cancelled and not live.told_to_end:
-                live.told_to_end = True
-                self.context.backend.scheduler.cancel([live.handle or {}])
+            elif cancelled:
+                self._tell_to_end(live, status)
 
-    def _collect(self, batches: Sequence[LiveBatch]) -> None:
-        changes = UnitChanges(self.statuses, self.is_init)
+    def _tell_to_end(self, live: LiveBatch, status: BatchStatus) -> None:
+        """Tell a worker to end; kill one that does not; do it by a claim where we cannot reach."""
+        now = time.monotonic()
+        scheduler = self.context.backend.scheduler
+        if live.told_to_end is None:
+            live.told_to_end = now
+            self.context.running.check()
+            scheduler.cancel([live.handle or {}])
+            if status.state is BatchState.UNKNOWN:
+                live.follower.supersede()
+        elif now - live.told_to_end > CANCEL_PATIENCE_SECONDS:
+            live.told_to_end = now
+            scheduler.cancel([live.handle or {}], at_once=True)
+
+    def _is_silent(self, live: LiveBatch, status: BatchStatus) -> bool:
+        """Whether a worker that the scheduler knows nothing of shows no sign of life any more."""
+        if status.state is not BatchState.UNKNOWN:
+            live.heartbeat = None
+            return False
+        heartbeat = live.follower.heartbeat()
+        if live.heartbeat is None or live.heartbeat[0] != heartbeat:
+            live.heartbeat = heartbeat, time.monotonic()
+        return time.monotonic() - live.heartbeat[1] > SILENCE_SECONDS
+
+    def _collect(self, batches: Sequence[LiveBatch], *, cancelled: bool) -> None:
+        changes = UnitChanges(self.statuses, self.is_init, cancelled)
         positions = {}
         for live in batches:
             before = live.follower.positions
@@ -265,18 +321,36 @@ class PhaseRun:
 
     def _settle(self, live: LiveBatch, reason: str | None, *, cancelled: bool) -> None:
         """Decide what becomes of the units that a worker left behind."""
-        left = {i: self.statuses[i] for i in live.units if self.statuses[i] in ACTIVE}
-        why = self._why(live, reason)
-        live.fruitless = 0 if live.fruitful else live.fruitless + 1
-        pending = [i for i, status in left.items() if status == "pending"]
-        if pending and not cancelled and live.fruitless < MOST_FRUITLESS_STARTS:
-            # The next attempt on the same batch also reports the units that were running.
-            self._submit([live])
+        left = self._left(live)
+        if left and not cancelled and self._follow_another(live):
             return
+        live.fruitless = 0 if live.fruitful else live.fruitless + 1
+        again = {"pending", "running"} if self._reruns else {"pending"}
+        if again & set(left.values()) and not cancelled and live.fruitless < MOST_FRUITLESS_STARTS:
+            # The next attempt on the same batch also reports the units that were running.
+            self._start([live])
+        else:
+            self._give_up(live, self._why(live, reason), cancelled=cancelled)
+
+    def _follow_another(self, live: LiveBatch) -> bool:
+        """Follow the worker that a supervisor started which died before it could say so."""
+        found = self.context.backend.scheduler.find(self._submission(live))
+        if found is None:
+            return False
+        self._submitted({live.record.id: found})
+        return True
+
+    def _left(self, live: LiveBatch) -> dict[int, str]:
+        """The units of a batch that have not ended."""
+        return {i: self.statuses[i] for i in live.units if self.statuses[i] in ACTIVE}
+
+    def _give_up(self, live: LiveBatch, why: str, *, cancelled: bool) -> None:
+        """End a batch that is not started again, and say what became of its units, and why."""
         changes = UnitChanges(self.statuses, self.is_init)
-        for index, status in left.items():
+        why = why.rstrip(".")
+        for index, status in self._left(live).items():
             if cancelled:
-                changes.set(index, "cancelled", error="The job was cancelled.")
+                changes.set(index, "cancelled", error=CANCELLED)
             elif status == "running":
                 changes.interrupt([index], f"The unit was running when {why}.")
             else:

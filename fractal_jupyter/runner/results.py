@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from fractal_jupyter.hosts.base import Host
-from fractal_jupyter.runner.files import names
+from fractal_jupyter.runner.files import names, read_if_there
 from fractal_jupyter.worker.records import decode_lines
 
 Positions = dict[str, list[int]]
@@ -30,11 +30,23 @@ class ResultsFollower:
 
     def read(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
         """Yield the new records, each with its attempt, and move the positions on."""
-        for attempt in sorted(self._numbers(self.folder, "attempt-")):
+        for attempt in self._attempts():
             yield from ((attempt, record) for record in self._read_attempt(attempt))
 
+    def heartbeat(self) -> bytes:
+        """What the last attempt changes as long as it lives; empty before there is one."""
+        attempts = self._attempts()
+        if not attempts:
+            return b""
+        return read_if_there(self.host, self._attempt(attempts[-1]) / "heartbeat")
+
+    def supersede(self) -> None:
+        """Claim the batch, so that a worker which no signal reaches ends by itself."""
+        number = max(self._attempts(), default=0) + 1
+        self.host.mkdir(str(self._attempt(number)))
+
     def _read_attempt(self, attempt: int) -> Iterator[Mapping[str, Any]]:
-        folder = self.folder / f"attempt-{attempt}"
+        folder = self._attempt(attempt)
         segment, offset = self.positions.get(str(attempt), [0, 0])
         last = max(self._numbers(folder, "results-"), default=-1)
         while segment <= last:
@@ -47,6 +59,12 @@ class ResultsFollower:
                 break
             segment, offset = segment + 1, 0
         self.positions = {**self.positions, str(attempt): [segment, offset]}
+
+    def _attempts(self) -> list[int]:
+        return sorted(self._numbers(self.folder, "attempt-"))
+
+    def _attempt(self, number: int) -> PurePosixPath:
+        return self.folder / f"attempt-{number}"
 
     def _numbers(self, folder: PurePosixPath, prefix: str) -> list[int]:
         return [

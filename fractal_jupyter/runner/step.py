@@ -72,6 +72,8 @@ class StepRun:
         statuses: dict[int, str] = {}
         for number, phase in enumerate(phases):
             if self.step.phases_planned <= number:
+                if self.context.cancelled():
+                    return StepOutcome("cancelled")
                 self.plan(entry, phase)
             statuses = self._phase_run(entry, phase, phases).run()
             if any(status != "done" for status in statuses.values()):
@@ -199,7 +201,7 @@ class StepRun:
         bad = len(statuses) - counts["done"]
         if not bad:
             return StepOutcome("done")
-        if counts["cancelled"] == bad or self.context.cancelled():
+        if self.context.cancelled():
             return StepOutcome("cancelled", None)
         return StepOutcome("failed", self._failure(counts, len(statuses)))
 

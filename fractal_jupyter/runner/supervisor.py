@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -11,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fractal_jupyter.errors import LeaseLost
+from fractal_jupyter.errors import LeaseLost, StoreError
 from fractal_jupyter.runner.context import Waker
 from fractal_jupyter.runner.driver import Backends, drive
 from fractal_jupyter.runner.launch import SILENCE_SECONDS
@@ -58,9 +59,17 @@ def take_lease(store: Store, owner: str, address: str | None) -> Lease | None:
 
 @dataclass(slots=True)
 class Drive:
-    """A job that is being driven, or that waits before it is tried again."""
+    """A job that is being driven, or that waits before it is tried again.
+
+    Attributes:
+        thread: Drives it.
+        started: When that began (`time.monotonic()`).
+        failures: How often in a row it could not be driven.
+        not_before: When it may be tried again.
+    """
 
     thread: threading.Thread
+    started: float
     failures: int = 0
     not_before: float = 0.0
 
@@ -93,7 +102,7 @@ class Supervisor:
                 if active:
                     last_active = time.monotonic()
                 elif time.monotonic() - last_active > self.idle_seconds:
-                    if self.store.leases.release_if_idle(self.lease):
+                    if self._release_if_idle():
                         log.info("no job left; ending")
                         return
                     last_active = time.monotonic()
@@ -110,6 +119,13 @@ class Supervisor:
             log.warning("%s", error)
         finally:
             self._stop()
+
+    def _release_if_idle(self) -> bool:
+        try:
+            return self.store.leases.release_if_idle(self.lease)
+        except sa.exc.SQLAlchemyError:
+            log.exception("the lease could not be given back")
+            return False
 
     def _beat(self) -> None:
         try:
@@ -141,7 +157,8 @@ class Supervisor:
             return
         log.info("job %s: %s", job.id, "going on" if job.status == "running" else "starting")
         failures = known.failures if known else 0
-        entry = Drive(threading.Thread(target=lambda: self._drive(job, entry)), failures)
+        thread = threading.Thread(target=lambda: self._drive(job, entry))
+        entry = Drive(thread, time.monotonic(), failures)
         self.drives[job.id] = entry
         entry.thread.start()
 
@@ -149,10 +166,10 @@ class Supervisor:
         if job.status == "running":
             return True
         if job.cancel_requested:
-            self.running.end_job(job.id, status="cancelled", error="Cancelled before it started.")
             for step in self.store.jobs.steps(job.id):
                 if step.status != "done":
                     self.running.cancel_step(step)
+            self.running.end_job(job.id, status="cancelled", error="Cancelled before it started.")
             return False
         return self.running.start_job(job) is None
 
@@ -168,14 +185,20 @@ class Supervisor:
             )
         except LeaseLost:
             self.waker.stop()
-        except Exception:
-            # The store did not work: try again later, and less and less often.
-            entry.failures += 1
-            pause = min(2.0**entry.failures, LONGEST_BACK_OFF_SECONDS)
-            entry.not_before = time.monotonic() + pause
-            log.exception("job %s: the next attempt is in %.0f s", job.id, pause)
+        except Exception as error:
+            self._put_off(job, entry, error)
         finally:
             self.alarm.ring()
+
+    def _put_off(self, job: JobRecord, entry: Drive, error: Exception) -> None:
+        """The store or the host did not work: try again later, and less and less often."""
+        worked = time.monotonic() - entry.started > LONGEST_BACK_OFF_SECONDS
+        entry.failures = 1 if worked else entry.failures + 1
+        pause = min(2.0**entry.failures, LONGEST_BACK_OFF_SECONDS)
+        entry.not_before = time.monotonic() + pause
+        log.exception("job %s: the next attempt is in %.0f s", job.id, pause, exc_info=error)
+        with contextlib.suppress(StoreError, sa.exc.SQLAlchemyError):
+            self.running.set_waiting(job.id, f"cannot go on for now, and will try again: {error}")
 
     def stop(self, *_: Any) -> None:
         """End soon; jobs go on under the next supervisor. Safe to call from a signal handler."""
@@ -185,7 +208,11 @@ class Supervisor:
         self.waker.stop()
         for entry in self.drives.values():
             entry.thread.join()
-        self.store.leases.release(self.lease)
+        try:
+            self.store.leases.release(self.lease)
+        except sa.exc.SQLAlchemyError:
+            # Whoever comes next finds that this process is no more.
+            log.exception("the lease could not be given back")
 
 
 def run_supervisor(url: str, owner: str, *, idle_seconds: float = IDLE_SECONDS) -> None:

@@ -13,6 +13,12 @@ from fractal_jupyter.store.running import COUNTED
 
 Columns = dict[str, Any]
 
+CANCELLED = "The job was cancelled."
+_TOLD_TO_END = (
+    "It was stopped while it was running, because its worker was told to end: by somebody, or "
+    "because the machine was going down. What the unit had done until then is not known."
+)
+
 
 @dataclass(slots=True)
 class UnitChanges:
@@ -21,6 +27,7 @@ class UnitChanges:
     Attributes:
         statuses: The status of each unit of the phase, by index; moved on in place.
         is_init: Whether the phase is the initialisation of a compound task.
+        cancelled: Whether somebody wants the job cancelled.
         columns: Columns to set, by index of the unit.
         counters: What to add to the counters of the step.
         modes: The last `mode` record, in words.
@@ -31,6 +38,7 @@ class UnitChanges:
 
     statuses: dict[int, str]
     is_init: bool
+    cancelled: bool = False
     columns: dict[int, Columns] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
     mode: str | None = None
@@ -66,11 +74,14 @@ class UnitChanges:
 
     def _start(self, attempt: int, record: Mapping[str, Any]) -> None:
         index = record["unit"]
-        if self.statuses.get(index) != "pending":
+        # A later attempt may run a unit again that an earlier one has left.
+        if self.statuses.get(index) not in ("pending", "running", "interrupted"):
             return
         self.set(
             index,
             "running",
+            error=None,
+            problem=None,
             started=record["time"],
             log={"attempt": attempt, "slot": record["slot"]},
         )
@@ -85,6 +96,12 @@ class UnitChanges:
         ):
             return
         columns = _end_columns(attempt, record)
+        if status == "cancelled" and not self.cancelled:
+            status = "interrupted"
+            columns |= {"problem": "worker_ended", "error": _TOLD_TO_END}
+        elif self.cancelled and record.get("problem") == "superseded":
+            status = "cancelled"
+            columns |= {"problem": "cancelled", "error": CANCELLED}
         if status == "done":
             problem = self._wrong_output(record.get("output"))
             if problem is not None:
@@ -110,18 +127,24 @@ class UnitChanges:
 
 
 def _end_columns(attempt: int, record: Mapping[str, Any]) -> Columns:
-    log = record.get("log")
-    return {
+    columns = {
         "error": record.get("message") or None,
         "problem": record.get("problem"),
         "exit_code": record.get("exit_code"),
         "signal": record.get("signal"),
-        "started": record.get("started"),
         "ended": record.get("ended"),
         "peak_memory": record.get("peak_memory"),
         "cpu_seconds": record.get("cpu_seconds"),
-        "node": record.get("node"),
         "output": record.get("output"),
+    }
+    if record.get("problem") == "worker_died":
+        # A later attempt says so, which knows neither when and where the unit ran, nor its log.
+        return columns
+    log = record.get("log")
+    return {
+        **columns,
+        "started": record.get("started"),
+        "node": record.get("node"),
         "log": None
         if log is None
         else {

@@ -52,8 +52,8 @@ class Scheduler(Protocol):
     def poll(self, handles: Sequence[Handle]) -> list[BatchStatus]:
         """Say what has become of batches. Never raises because the scheduler does not answer."""
 
-    def cancel(self, handles: Sequence[Handle]) -> None:
-        """Ask for batches to end; `poll` says when they have."""
+    def cancel(self, handles: Sequence[Handle], *, at_once: bool = False) -> None:
+        """Ask for batches to end, or end them without asking; `poll` says when they have."""
 
     def find(self, submission: Submission) -> Handle | None:
-        """Find a batch whose submission was intended, and perhaps made, before a crash."""
+        """Find a batch, not ended, whose submission was intended, and perhaps made, by another."""

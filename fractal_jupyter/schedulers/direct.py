@@ -7,18 +7,24 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fractal_jupyter.environment import job_environment
 from fractal_jupyter.errors import SchedulerError
 from fractal_jupyter.schedulers.base import BatchState, BatchStatus, Handle, Submission
-from fractal_jupyter.schedulers.processes import alive, identity
-from fractal_jupyter.worker.records import decode_lines
+from fractal_jupyter.schedulers.processes import alive, identity, running_command
+from fractal_jupyter.worker.__main__ import CANNOT_WRITE, NO_BATCH, SUPERSEDED
 
 # What the worker writes to its own standard output and error: empty unless it could not start.
 WORKER_LOG = "worker.log"
+# What it says with its exit status, since its log may be on the same full disk.
+_SAID_BY_STATUS = {
+    NO_BATCH: "its worker could not read what to do",
+    CANNOT_WRITE: "its worker could not write its results (is the disk full?)",
+    SUPERSEDED: "another worker has taken over",
+}
 
 
 class DirectScheduler:
@@ -29,8 +35,15 @@ class DirectScheduler:
         self._lock = threading.Lock()
 
     def submit(self, submissions: Sequence[Submission]) -> list[Handle]:
-        """Start the workers; raises `SchedulerError` when one cannot be started."""
-        return [self._start(submission) for submission in submissions]
+        """Start the workers, all or none; raises `SchedulerError` when one cannot be started."""
+        handles: list[Handle] = []
+        try:
+            for submission in submissions:
+                handles.append(self._start(submission))  # noqa: PERF401  one may fail
+        except SchedulerError:
+            self.cancel(handles, at_once=True)
+            raise
+        return handles
 
     def _start(self, submission: Submission) -> Handle:
         try:
@@ -45,8 +58,9 @@ class DirectScheduler:
                     start_new_session=True,
                 )
         except OSError as error:
+            what = error.filename or submission.argv[0]
             raise SchedulerError(
-                f"The worker of {submission.name} cannot be started with {submission.argv[0]}: "
+                f"The worker of {submission.name} cannot be started: {what}: "
                 f"{error.strerror or error}."
             ) from error
         handle = identity(child.pid)
@@ -75,44 +89,25 @@ class DirectScheduler:
                     BatchState.UNKNOWN, f"its worker runs on {handle['host']}, not on this machine"
                 )
 
-    def cancel(self, handles: Sequence[Handle]) -> None:
-        """Tell the workers to end their units and themselves."""
+    def cancel(self, handles: Sequence[Handle], *, at_once: bool = False) -> None:
+        """Tell the workers to end their units and themselves; or kill them, and with them all."""
+        number = signal.SIGKILL if at_once else signal.SIGTERM
         for handle in handles:
             if alive(dict(handle)):
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(handle["pid"], signal.SIGTERM)
+                    os.kill(handle["pid"], number)
 
     def find(self, submission: Submission) -> Handle | None:
-        """The process that has claimed the batch's folder last, if it lives."""
-        for attempt in sorted(Path(submission.folder).glob("attempt-*"), key=_number, reverse=True):
-            try:
-                data = (attempt / "results-0000").read_bytes()
-            except FileNotFoundError:
-                continue
-            records, _ = decode_lines(data)
-            handle = _claimant(records)
-            if handle is not None:
-                return handle
-        return None
-
-
-def _number(attempt: Path) -> int:
-    return int(attempt.name.partition("-")[2])
-
-
-def _claimant(records: Sequence[Mapping[str, Any]]) -> Handle | None:
-    for record in records:
-        if record.get("event") == "attempt":
-            handle = identity(record["pid"])
-            return handle if handle["started"] == record["start_time"] else None
-    return None
+        """The worker of the batch, if one lives on this machine."""
+        pid = running_command(submission.argv)
+        return None if pid is None else identity(pid)
 
 
 def _why(status: int) -> str | None:
     if status == 0:
         return None
     if status > 0:
-        return f"its worker ended with exit status {status}"
+        return _SAID_BY_STATUS.get(status, f"its worker ended with exit status {status}")
     try:
         name = signal.Signals(-status).name
     except ValueError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,25 @@ def alive(process: dict[str, Any]) -> bool | None:
         return None
     started = start_ticks(int(process["pid"]))
     return started is not None and started == process.get("started")
+
+
+def running_command(argv: Sequence[str]) -> int | None:
+    """The process that runs exactly that command, if one lives and there is a /proc to ask.
+
+    Of several the oldest: what a process forks has its command until it runs another.
+    """
+    wanted = b"".join(os.fsencode(word) + b"\0" for word in argv)
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = entry.read_bytes()
+        except OSError:
+            continue  # it has ended
+        pid = int(entry.parent.name)
+        started = start_ticks(pid) if command == wanted else None
+        if started is not None:
+            found.append((started, pid))
+    return min(found)[1] if found else None
 
 
 def _exists_without_proc(pid: int) -> int | None:

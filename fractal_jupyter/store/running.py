@@ -34,6 +34,11 @@ class Running:
             check(connection, self.lease)
             yield connection
 
+    def check(self) -> None:
+        """Raise `LeaseLost` unless the lease holds; for what is done outside of the store."""
+        with self._database.read() as connection:
+            check(connection, self.lease)
+
     # jobs
 
     def start_job(self, job: JobRecord) -> str | None:
@@ -81,6 +86,36 @@ class Running:
                 sa.update(jobs)
                 .where(jobs.c.id == job_id)
                 .values(status=status, error=error, waiting_for=None, ended=time.time())
+            )
+
+    def set_waiting(self, job_id: int, why: str | None) -> None:
+        """Say in words what keeps a job from going on; None when it does."""
+        with self._write() as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(waiting_for=why))
+
+    def abandon_job(self, job_id: int, error: str) -> None:
+        """Record that nothing of a job runs any more; `error` says why, for all that has not ended.
+
+        Counters are counted anew: whatever has gone wrong, they are right afterwards.
+        """
+        with self._write() as connection:
+            connection.execute(
+                sa.update(batches).where(batches.c.job_id == job_id).values(status="ended")
+            )
+            connection.execute(
+                sa.update(units)
+                .where(units.c.job_id == job_id, units.c.status.in_(("pending", "running")))
+                .values(status="interrupted", problem="internal_error", error=error)
+            )
+            connection.execute(
+                sa.update(steps)
+                .where(steps.c.job_id == job_id, steps.c.status == "running")
+                .values(
+                    status="failed",
+                    error=error,
+                    ended=time.time(),
+                    **{name: _count_units(name) for name in COUNTED},
+                )
             )
 
     def cancel_requested(self, job_id: int) -> bool:
@@ -275,14 +310,13 @@ class Running:
                 )
         return added
 
-    def open_batches(self, job_id: int, position: int, phase: str) -> list[BatchRecord]:
-        """The batches of a phase that have not ended."""
-        query = sa.select(batches).where(
-            batches.c.job_id == job_id,
-            batches.c.step == position,
-            batches.c.phase == phase,
-            batches.c.status != "ended",
-        )
+    def open_batches(
+        self, job_id: int, position: int | None = None, phase: str | None = None
+    ) -> list[BatchRecord]:
+        """The batches of a job, or of a phase of it, that have not ended."""
+        query = sa.select(batches).where(batches.c.job_id == job_id, batches.c.status != "ended")
+        if position is not None:
+            query = query.where(batches.c.step == position, batches.c.phase == phase)
         with self._database.read() as connection:
             return [BatchRecord.from_row(row) for row in connection.execute(query)]
 
@@ -347,6 +381,19 @@ class Running:
                 connection.execute(
                     sa.update(batches).where(batches.c.id == key).values(positions=dict(position))
                 )
+
+
+def _count_units(status: str) -> sa.ScalarSelect[int]:
+    """How many units of the step that is updated have a status."""
+    return (
+        sa.select(sa.func.count())
+        .where(
+            units.c.job_id == steps.c.job_id,
+            units.c.step == steps.c.position,
+            units.c.status == status,
+        )
+        .scalar_subquery()
+    )
 
 
 def _update_step(connection: sa.Connection, job_id: int, position: int, **values: Any) -> None:
