@@ -174,6 +174,10 @@ class Job:
 
         LiveJob(self._snapshot).show()
 
+    def _ipython_display_(self) -> None:
+        """What IPython calls for the last value of a cell: one living picture, not two."""
+        self.show()
+
     def _bad_units(self, *, limit: int) -> list[UnitRecord]:
         bad: list[UnitRecord] = []
         for status in ("failed", "interrupted"):
