@@ -127,7 +127,9 @@ def _changes(node: ast.AST, changing: AbstractSet[str]) -> bool:
         return False
     name = _dotted(node)
     if name is not None:
-        return name in _STATE or name in changing
+        parts = name.split(".")
+        prefixes = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
+        return name in changing or not _STATE.isdisjoint(prefixes)
     return any(_changes(child, changing) for child in ast.iter_child_nodes(node))
 
 

@@ -52,8 +52,7 @@ def compact(data: bytes) -> bytes:
     if not data.strip():
         raise InvalidOutput("its output file is empty: it ended while writing it")
     try:
-        data.decode()
-        value = json.loads(data)
+        value = json.loads(data.decode())
     except UnicodeDecodeError as error:
         raise InvalidOutput("its output file is no UTF-8 text: %s" % error) from error
     except (ValueError, RecursionError) as error:

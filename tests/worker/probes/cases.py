@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# ruff: noqa: PTH, SIM115, SIM300
+# ruff: noqa: PTH109, PTH112, PTH115, PTH123, PTH208, SIM115, SIM300
 """A program that looks around, and ends, in as many ways as there are; one case at a time.
 
 Run with `--args-json` and `--out-json` like a task, warm and cold; what it returns, what it prints
