@@ -1,0 +1,75 @@
+"""Stores for the pages to begin with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fractal_jupyter import Fractal
+from fractal_jupyter.store.store import Store
+from tests.toy import add_toy_tasks, end_everything, wait_until
+
+CORE = "fractal-tasks-core==2.1.0"
+COLLECTING_SECONDS = 900
+
+
+def store_in(home: Path) -> Path:
+    """Where the store of the user with that home directory is."""
+    return home / "data" / "fractal" / "fractal.db"
+
+
+@contextmanager
+def page_home(
+    kind: str, folder: Path, factory: pytest.TempPathFactory, *, slow: bool = False
+) -> Iterator[Path]:
+    """A home directory with a store of some kind; all that runs for it is ended afterwards.
+
+    For slow pages, what environments share is there already, so that each package is downloaded
+    once for all of them.
+    """
+    home = folder / "home"
+    path = store_in(home)
+    path.parent.mkdir(parents=True)
+    if kind == "toys":
+        fractal = Fractal(f"sqlite:///{path}")
+        add_toy_tasks(fractal._store)
+        fractal.close()
+    elif kind == "core":
+        shutil.copy(core_store(factory), path)
+    elif slow:
+        tasks = path.parent / "tasks"
+        tasks.mkdir()
+        (tasks / ".cache").symlink_to(core_store(factory).parent / "tasks" / ".cache")
+    try:
+        yield home
+    finally:
+        for found in folder.rglob("fractal.db"):
+            store = Store(f"sqlite:///{found}")
+            end_everything(store)
+            store.close()
+
+
+def core_store(factory: pytest.TempPathFactory) -> Path:
+    """A store with fractal-tasks-core, collected once however many processes run the tests."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "core"
+    path, ready = folder / "fractal.db", folder / "ready"
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        wait_until(ready.exists, seconds=COLLECTING_SECONDS)
+        return path
+    fractal = Fractal(f"sqlite:///{path}")
+    fractal.collect(CORE)
+    fractal._store.database.close()
+    with fractal._store.database.engine.connect() as connection:
+        # What a copy of the file alone would lack is in the write-ahead log.
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    fractal.close()
+    ready.touch()
+    return path
