@@ -89,8 +89,8 @@ class Pace:
                 break
             base = sample
         worked = ended(step) - base.ended
-        # Few units have ended while somebody watched: the whole time of the step says more,
-        # unless they had ended before (a display that was opened late, a retry).
-        if worked < min(enough, 4) and base.ended == 0:
+        # Where few units have ended while somebody watched, the whole time of the step says more;
+        # but not where somebody began to watch late: after a retry it has long been started.
+        if worked < (1 if base.ended else 4):
             return average(step, now)
         return _estimate(step, worked, now - base.time)

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import pytest
+
+from fractal_jupyter.display.html import job_html, jobs_html, steps_html
+from fractal_jupyter.display.job import job_line
+from fractal_jupyter.display.text import job_text, jobs_text, steps_text
+from tests.display.samples import (
+    T0,
+    failed_unit,
+    make_job,
+    make_snapshot,
+    make_step,
+)
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+
+
+def test_steps_say_how_far_they_are() -> None:
+    text = job_text(
+        make_snapshot(
+            [
+                make_step(0, total=200, done=200, status="done", ended=T0 + 26),
+                make_step(1, total=1500, done=750, running=2, started=T0 + 26),
+                make_step(2, task_name="Measure Features"),
+            ],
+            now=T0 + 126,
+        )
+    )
+    first, second, third = text.split("\n")[2:]
+    assert "200 / 200" in first
+    assert "done" in first
+    assert "25 s" in first
+    assert "\u2007\u2007750 / 1,500" in second
+    assert "2 running" in second
+    assert "about 2 min left" in second
+    assert third.endswith("waits")
+
+
+def test_mode_is_said_in_a_word() -> None:
+    html = job_html(make_snapshot([make_step(total=2, done=1, mode="cold: no __main__ guard")]))
+    assert "fractal-tasks-core 2.1.0 · cold</small>" in html
+    assert 'title="cold: no __main__ guard"' in html
+
+
+def test_first_errors_are_said_in_words_and_what_to_do() -> None:
+    steps = [make_step(total=40, done=20, failed=14, interrupted=1, running=2)]
+    bad = [failed_unit(k, f"KeyError: '{k}'") for k in (17, 21, 33, 35)]
+    text = job_text(make_snapshot(steps, bad_units=bad))
+    assert "14 units failed, 1 unit interrupted" in text
+    assert "Unit 17 (plate.zarr/B/01/7)  KeyError: '17'" in text
+    assert "KeyError: '33'" in text
+    assert "KeyError: '35'" not in text
+    assert "job.units(status='failed')  shows the 12 others, too" in text
+    assert "job.log(unit=17)" in text
+    assert "job.retry()" not in text
+    over = make_snapshot(steps, bad_units=bad, status="failed", ended=T0 + 5)
+    assert "what the 20 others did is kept" in job_text(over)
+    assert "job.retry()" in job_text(over)
+
+
+def test_the_step_of_an_error_is_named_where_there_are_several() -> None:
+    steps = [make_step(0, total=5, done=5), make_step(1, task_name="Measure", total=5, failed=1)]
+    text = job_text(make_snapshot(steps, bad_units=[failed_unit(7, "no", step=1)]))
+    assert "Unit 7 (plate.zarr/B/00/7, Measure)  no" in text
+
+
+def test_an_error_is_said_once() -> None:
+    steps = [make_step(total=3, done=2, failed=1, status="failed")]
+    bad = [failed_unit(1, "KeyError: 'DAPI'")]
+    error = "Step 0: 1 failed of 3 units. Unit 1 (…): KeyError: 'DAPI' The other 2 are kept."
+    said = make_snapshot(steps, bad_units=bad, status="failed", error=error, ended=T0 + 5)
+    assert job_text(said).count("DAPI") == 1
+    other = make_snapshot(
+        steps, bad_units=bad, status="failed", error="Two units changed one image.", ended=T0 + 5
+    )
+    assert "Two units changed one image." in job_text(other)
+
+
+def test_a_job_without_bad_units_says_why_it_failed() -> None:
+    snapshot = make_snapshot(
+        [make_step(status="failed")], status="failed", error="No image passes.", ended=T0 + 2
+    )
+    assert "No image passes." in job_text(snapshot)
+    assert "job.retry()" in job_text(snapshot)
+    assert "0 / 0" not in job_text(snapshot)
+
+
+def test_a_job_that_waits_says_for_what() -> None:
+    waiting = "waits for job 11 (Convert), which works on the dataset 'plate'"
+    snapshot = make_snapshot([make_step()], status="submitted", started=None, waiting_for=waiting)
+    assert "Waits for job 11 (Convert)" in job_text(snapshot)
+
+
+def test_a_cancelled_job_can_go_on() -> None:
+    snapshot = make_snapshot(
+        [make_step(total=9, done=3, cancelled=6, status="cancelled")], status="cancelled"
+    )
+    assert "job.retry()" in job_text(snapshot)
+    assert "6 cancelled" in job_text(snapshot)
+    assert "cancelling" in job_text(make_snapshot(cancel_requested=True))
+
+
+def test_the_first_part_of_a_compound_task_is_not_all() -> None:
+    request = {"entry": {"type": "compound"}}
+    text = job_text(make_snapshot([make_step(total=1, done=1, request=request)]))
+    assert "finds out what there is to do" in text
+    assert "1 / 1" not in text
+    second = make_step(total=41, done=11, running=2, request=request, phases_planned=2)
+    assert "11 / 41" in job_text(make_snapshot([second]))
+
+
+def test_numbers_do_not_move_while_a_job_runs() -> None:
+    """Whatever the numbers, the widths of all columns are the same."""
+
+    def frame(done: int, failed: int) -> str:
+        html = job_html(make_snapshot([make_step(total=2000, done=done, failed=failed, running=2)]))
+        return html[html.index("<colgroup>") : html.index("</colgroup>")]
+
+    assert frame(1, 0) == frame(1800, 120)
+    assert "<col><col" in frame(1, 0)
+
+
+def test_the_bar_has_a_part_for_each_outcome() -> None:
+    html = job_html(make_snapshot([make_step(total=100, done=50, failed=10, running=4)]))
+    widths = [part.split("%")[0] for part in html.split("width:")[1:] if "%;background" in part]
+    assert [float(w) for w in widths] == [50, 10, 4]
+
+
+def test_lists_of_jobs() -> None:
+    steps = [make_step(0, total=10, done=10, status="done"), make_step(1, total=10, done=5)]
+    jobs = [
+        make_job(),
+        make_job(id=11, status="failed", error="Step 0: it broke", ended=T0 + 61),
+    ]
+    text = jobs_text(jobs, {12: steps, 11: steps})
+    assert "2 jobs" in text
+    assert "15 / 20" in text
+    assert "1 min" in text
+    html = jobs_html(jobs, {12: steps, 11: steps})
+    assert "step 2 of 2: Project Image" in html
+    assert "Step 0: it broke" in html
+    many = jobs_html([make_job(id=k) for k in range(1000)], {})
+    assert "and 960 older jobs" in many
+    assert len(many) < 60_000
+    assert "No jobs yet" in jobs_text([], {})
+
+
+def test_steps_by_themselves() -> None:
+    steps = [make_step(total=10, done=5, running=1)]
+    assert "5 / 10" in steps_text(steps)
+    assert "5 / 10" in steps_html(steps)
+
+
+def test_a_job_in_a_line() -> None:
+    steps = [
+        make_step(0, total=9, done=9, status="done"),
+        make_step(1, total=9, done=3, failed=1),
+        make_step(2),
+    ]
+    assert job_line(make_snapshot(steps)) == (
+        "Job 12 (Project and measure): running; step 2 of 3, Project Image: 3 done, 1 failed of 9"
+    )

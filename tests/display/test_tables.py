@@ -1,0 +1,238 @@
+"""Images, units, tasks, resources and workflows: what each table says."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from fractal_jupyter.display import html, text
+from fractal_jupyter.display.log import LogText, log_text
+from fractal_jupyter.models.images import Image
+from fractal_jupyter.runner.checks import Check
+from tests.display.samples import (
+    failed_unit,
+    make_dataset,
+    make_group,
+    make_images,
+    make_plan,
+    make_profile,
+    make_resource,
+    make_task,
+    make_unit,
+    make_workflow,
+)
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+
+
+WHERE = {"dataset": "plate", "zarr_dir": "/data/out"}
+
+
+def test_100_000_images_are_a_small_table() -> None:
+    images = make_images(100_000)
+    start = time.process_time()
+    shown = html.images_html(images, total=len(images), **WHERE)
+    assert time.process_time() - start < 1
+    assert len(shown) < 20_000
+    assert "100,000 images" in shown
+    assert "99,980 more" in shown
+    assert "99999" in shown
+
+
+def test_the_ends_of_a_long_list_are_numbered_as_in_the_list() -> None:
+    images = make_images(10)
+    lines = text.images_text(images, total=100_000, **WHERE).split("\n")
+    assert lines[3].split()[0] == "0"
+    assert "99,990 more" in lines[8]
+    assert lines[-1].split()[0] == "99999"
+
+
+def test_images_have_a_column_for_each_attribute_and_type() -> None:
+    images = [
+        Image(zarr_url="/data/out/a", origin=None, attributes={"well": "B03"}, types={"x": True}),
+        Image(
+            zarr_url="/data/out/b", origin="/data/out/a", attributes={"t": 3}, types={"x": False}
+        ),
+    ]
+    lines = text.images_text(images, total=2, **WHERE).split("\n")
+    assert lines[2].split() == ["Image", "well", "t", "x", "Made", "from"]
+    assert lines[3].split() == ["0", "a", "B03", "✓"]
+    assert lines[4].split() == ["1", "b", "3", "–", "a"]
+
+
+def test_very_many_attributes_do_not_make_a_wide_table() -> None:
+    attributes = {f"a{k}": k for k in range(50)}
+    images = [Image(zarr_url="/data/out/a", origin=None, attributes=attributes, types={})]
+    assert "and 42 more" in html.images_html(images, total=1, **WHERE)
+
+
+def test_empty_lists_say_what_to_do() -> None:
+    assert ".scan()" in text.images_text([], total=0, **WHERE)
+    assert "fractal.datasets.create" in text.datasets_text([])
+    assert "fractal.collect" in text.tasks_text([], {})
+    assert "fractal.collect" in text.task_groups_text([])
+    assert "fractal.workflows.create" in text.workflows_text([])
+    assert "fractal.resources.add" in text.resources_text([])
+    assert "fractal.profiles.add" in text.profiles_text([], {})
+    assert "No such units" in text.units_text([])
+
+
+def test_datasets() -> None:
+    assert "100,000" in text.datasets_text([(make_dataset(), 100_000)])
+    assert "/data" in text.dataset_text(make_dataset(), make_images(2), total=2)
+
+
+def test_10_000_units_are_a_small_table() -> None:
+    shown = html.units_html([make_unit(k) for k in range(10_000)])
+    assert len(shown) < 20_000
+    assert "10,000 done" in shown
+    assert "9,975 more; [20:9995] of this list shows them" in shown
+
+
+def test_units_say_what_they_took_and_why_they_failed() -> None:
+    units = [
+        make_unit(0),
+        failed_unit(1, "KeyError: 'DAPI'"),
+        make_unit(2, status="interrupted", error="The node died.", signal=9, exit_code=None),
+    ]
+    shown = text.units_text(units)
+    assert "images below /data/out/plate.zarr/B/00/" in shown
+    assert "1.2 s" in shown
+    assert "180 MB" in shown
+    assert "KeyError: 'DAPI'" in shown
+    assert "killed by SIGKILL" in html.units_html(units)
+    assert "exit status 1" in html.units_html(units)
+
+
+def test_columns_that_say_nothing_are_left_out() -> None:
+    head = text.units_text([make_unit(0), make_unit(1)]).split("\n")[2]
+    assert head.split() == ["Unit", "Image", "Status", "Took", "CPU", "time", "Peak", "memory"]
+    head = text.units_text([make_unit(0), make_unit(1, step=1, node="other")]).split("\n")[2]
+    assert "Step" in head
+    assert "Node" in head
+
+
+def test_units_on_object_stores_have_a_common_folder() -> None:
+    units = [make_unit(k, zarr_url=f"s3://bucket/plate/{k}") for k in range(2)]
+    assert "images below s3://bucket/plate/" in text.units_text(units)
+    mixed = [make_unit(0, zarr_url="/a/b"), make_unit(1, zarr_url="s3://bucket/b")]
+    assert "images below" not in text.units_text(mixed)
+
+
+def test_tasks_are_grouped_by_package() -> None:
+    tasks = [make_task(), make_task("Convert", group=2, type="converter_compound")]
+    groups = {1: make_group(), 2: make_group(id=2, package="fractal-uzh-converters")}
+    shown = text.tasks_text(tasks, groups)
+    assert shown.index("fractal-tasks-core 2.1.0") < shown.index("Project Image")
+    assert shown.index("fractal-uzh-converters 2.1.0") < shown.index("Convert")
+    assert "is_3D → not is_3D" in shown
+    assert "converter_compound" in shown
+
+
+def test_a_task_says_what_arguments_it_takes() -> None:
+    shown = text.task_text(make_task(), make_group())
+    rows = {line.split()[0]: line for line in shown.split("\n") if line.strip()}
+    assert "zarr_url" not in rows
+    assert "one of 'mip', 'mean'" in rows["method"]
+    assert rows["method"].endswith('"mip"')
+    assert rows["label"].endswith("required")
+    assert rows["options"].endswith("an object:")
+    assert rows["overwrite"].startswith("  overwrite")
+    assert rows["overwrite"].endswith("false")
+    assert "• Projects an image along z." in shown
+    assert "How to project." in html.task_html(make_task(), make_group())
+
+
+def test_a_compound_task_has_arguments_of_two_parts() -> None:
+    task = make_task(
+        type="compound",
+        executable_non_parallel="init.py",
+        args_schema_non_parallel={"properties": {"first": {"type": "integer"}}},
+    )
+    shown = text.task_text(task, make_group())
+    assert shown.index("args_non_parallel") < shown.index("first") < shown.index("args_parallel")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"$ref": "#/$defs/a"}}},
+        {"properties": {"a": {"$ref": "#/nowhere"}, "b": True, "c": 3, "d": {"anyOf": 5}}},
+        {"properties": 5},
+        {"properties": {"a": {"properties": {"b": {"$ref": "#"}}}}},
+        {},
+    ],
+)
+def test_schemas_are_shown_whatever_is_in_them(schema: dict[str, object]) -> None:
+    json.dumps(schema)
+    assert "Arguments" in text.task_text(make_task(args_schema_parallel=schema), make_group())
+
+
+def test_task_groups() -> None:
+    shown = text.task_group_text(make_group(active=False), [make_task()])
+    assert "deactivated" in shown
+    assert "1.4 GB" in shown
+    assert "numpy==2.1.0" in html.task_group_html(make_group(), [])
+    assert "fractal-tasks-core" in text.task_groups_text([make_group()])
+
+
+def test_resources_and_profiles() -> None:
+    remote = make_resource(document={"type": "slurm_ssh", "name": "Far", "host": "far.example"})
+    shown = text.resources_text([make_resource(), remote])
+    assert "this machine" in shown
+    assert "3.11, 3.12" in shown
+    assert "SLURM cluster, through SSH" in shown
+    assert "far.example" in html.resources_html([remote])
+    fields = text.resource_text(make_resource())
+    assert "    parallel_tasks_per_job" not in fields
+    assert "  parallel_tasks_per_job" in fields
+    profile = make_profile(document={"name": "p", "resource_type": "slurm_ssh", "username": "me"})
+    assert "me" in text.profiles_text([profile], {1: remote})
+
+
+def test_checks_have_a_cure() -> None:
+    checks = [
+        Check("Python 3.12", False, "no such file", "install it"),
+        Check("worker", True, "ok"),
+    ]
+    shown = text.checks_text(checks)
+    assert "1 problem" in shown
+    assert "→ install it" in shown
+    assert "all is well" in text.checks_text(checks[1:])
+
+
+def test_workflows() -> None:
+    shown = text.workflow_text(make_workflow())
+    assert "method = mip" in shown
+    assert "mem = 8000" in shown
+    assert "Project Image → Threshold Segmentation" in text.workflows_text([make_workflow()])
+
+
+def test_plans() -> None:
+    shown = text.plan_text(make_plan())
+    assert "24 images that are x" in shown
+    assert "24 units in 2 batches of 12, 2 at a time" in shown
+    assert "as the steps before leave them" in shown
+    assert "as many as the part before asks for" in shown
+    assert "none: this task makes images" in shown
+
+
+def test_a_log_is_a_string_that_reads_as_it_was_written() -> None:
+    log = log_text("\x1b[31merror\x1b[0m\nline\x00\n", title="Log of unit 3")
+    assert isinstance(log, str)
+    assert log == "\x1b[31merror\x1b[0m\nline\x00\n"
+    assert repr(log) == "error\nline\\x00\n"
+    assert "Log of unit 3" in log._repr_html_()
+
+
+def test_of_a_long_log_the_end_is_shown() -> None:
+    log = LogText("".join(f"line {k}\n" for k in range(100_000)))
+    shown = log._repr_html_()
+    assert "100,000 lines" in shown
+    assert "line 99999" in shown
+    assert len(shown) < 100_000
