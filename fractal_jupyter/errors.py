@@ -30,6 +30,7 @@
     ├── SupervisorFailed          the process that drives jobs could not start
     ├── StoreError                the database cannot be used
     │   ├── StoreTooNew           written by a newer version of this package
+    │   ├── StoreUnavailable      locked, full, damaged, or not to be reached
     │   └── LeaseLost             another supervisor has taken over
     └── JobFailed                 raised by `job.raise_for_status()`
 
@@ -157,6 +158,10 @@ class StoreError(FractalError):
 
 class StoreTooNew(StoreError):
     """The database was written by a newer version of this package."""
+
+
+class StoreUnavailable(StoreError):
+    """The database does not work, perhaps for a while: locked, full, damaged, not reachable."""
 
 
 class LeaseLost(StoreError):

@@ -10,9 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import sqlalchemy as sa
-
-from fractal_jupyter.errors import LeaseLost, StoreError
+from fractal_jupyter.errors import LeaseLost, StoreError, StoreUnavailable
 from fractal_jupyter.runner.context import Waker
 from fractal_jupyter.runner.driver import Backends, drive
 from fractal_jupyter.runner.launch import SILENCE_SECONDS
@@ -123,14 +121,14 @@ class Supervisor:
     def _release_if_idle(self) -> bool:
         try:
             return self.store.leases.release_if_idle(self.lease)
-        except sa.exc.SQLAlchemyError:
+        except StoreUnavailable:
             log.exception("the lease could not be given back")
             return False
 
     def _beat(self) -> None:
         try:
             self.store.leases.beat(self.lease)
-        except sa.exc.SQLAlchemyError:
+        except StoreUnavailable:
             # A store that is busy or full for a while: whoever takes over raises the epoch.
             log.exception("the heartbeat could not be written")
 
@@ -140,7 +138,7 @@ class Supervisor:
             active = self.store.jobs.active(self.lease.owner)
             for job in active:
                 self._start(job)
-        except sa.exc.SQLAlchemyError:
+        except StoreUnavailable:
             log.exception("the store cannot be read")
             return True
         for key in self.drives.keys() - {job.id for job in active}:
@@ -197,7 +195,7 @@ class Supervisor:
         pause = min(2.0**entry.failures, LONGEST_BACK_OFF_SECONDS)
         entry.not_before = time.monotonic() + pause
         log.exception("job %s: the next attempt is in %.0f s", job.id, pause, exc_info=error)
-        with contextlib.suppress(StoreError, sa.exc.SQLAlchemyError):
+        with contextlib.suppress(StoreError):
             self.running.set_waiting(job.id, f"cannot go on for now, and will try again: {error}")
 
     def stop(self, *_: Any) -> None:
@@ -210,7 +208,7 @@ class Supervisor:
             entry.thread.join()
         try:
             self.store.leases.release(self.lease)
-        except sa.exc.SQLAlchemyError:
+        except StoreUnavailable:
             # Whoever comes next finds that this process is no more.
             log.exception("the lease could not be given back")
 

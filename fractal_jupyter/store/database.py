@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import PydanticSerializationError, to_json
 from sqlalchemy import event
 
-from fractal_jupyter.errors import StoreError
+from fractal_jupyter.errors import StoreError, StoreUnavailable
 
 # Write-ahead logging needs shared memory between all processes that have the file open: on a
 # network file system it loses data. Only file systems known to be local get it.
@@ -23,6 +25,27 @@ LOCAL_FILE_SYSTEMS = frozenset(
     )
 )
 BUSY_TIMEOUT_SECONDS = 60.0
+
+# What to do about an error of SQLite, by the beginning of its name.
+_DAMAGED = (
+    "If the file is damaged, move it away (or put the newest of its .backup files in its place) "
+    "and start again."
+)
+_CURES = {
+    "SQLITE_BUSY": "Another program keeps it locked: see which one has the file open.",
+    "SQLITE_FULL": "Free some space there; jobs go on by themselves then.",
+    "SQLITE_READONLY": "See that you may write the file and the folder that it is in.",
+    "SQLITE_CANTOPEN": "See that the file is there, and that you may read and write it.",
+    "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_NOTADB": _DAMAGED,
+}
+# Errors of statements, which no waiting mends; repositories know what some of them mean.
+_OF_STATEMENTS = (
+    sa.exc.DataError,
+    sa.exc.IntegrityError,
+    sa.exc.NotSupportedError,
+    sa.exc.ProgrammingError,
+)
 
 
 class Database:
@@ -58,10 +81,19 @@ class Database:
         else:
             self.engine = sa.create_engine(parsed, pool_pre_ping=True)
 
+    @property
+    def name(self) -> str:
+        """What to call the store in messages; without the password that its URL may hold."""
+        return str(self.path or self.engine.url)
+
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A transaction that sees one consistent state and writes nothing."""
-        with self.engine.connect() as connection:
+        """A transaction that sees one consistent state and writes nothing.
+
+        Raises:
+            StoreUnavailable: The database cannot be read.
+        """
+        with self._errors_in_words(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -70,8 +102,11 @@ class Database:
 
         On SQLite a transaction that begins by reading and then writes can fail half-way when
         somebody else wrote in between: taking the lock first makes others wait instead.
+
+        Raises:
+            StoreUnavailable: The database cannot be written; nothing was.
         """
-        with self.engine.connect() as connection:
+        with self._errors_in_words(), self.engine.connect() as connection:
             connection = connection.execution_options(fractal_write=True)
             with connection.begin():
                 yield connection
@@ -83,10 +118,13 @@ class Database:
         """
         if not self.is_sqlite:
             return None
-        if not hasattr(self, "_watcher"):
-            self._watcher = self.engine.connect()
-        raw: Any = self._watcher.connection.dbapi_connection
-        return int(raw.execute("PRAGMA data_version").fetchone()[0])
+        try:
+            if not hasattr(self, "_watcher"):
+                self._watcher = self.engine.connect()
+            raw: Any = self._watcher.connection.dbapi_connection
+            return int(raw.execute("PRAGMA data_version").fetchone()[0])
+        except (sqlite3.Error, sa.exc.DBAPIError):
+            return None
 
     def close(self) -> None:
         """Close all connections."""
@@ -94,6 +132,37 @@ class Database:
             self._watcher.close()
             del self._watcher
         self.engine.dispose()
+
+    @contextmanager
+    def _errors_in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except _OF_STATEMENTS:
+            raise
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            cause = getattr(error, "orig", None) or error
+            name = getattr(cause, "sqlite_errorname", "")
+            cure = next((cure for known, cure in _CURES.items() if name.startswith(known)), "")
+            raise StoreUnavailable(
+                f"The store {self.name} cannot be used: {cause}. {cure}".rstrip()
+            ) from error
+
+
+def _encode(value: object) -> str:
+    try:
+        return to_json(value).decode()
+    except PydanticSerializationError:  # halves of surrogate pairs: as escapes
+        return json.dumps(value)
+
+
+def _decode(text: str) -> Any:
+    return _raw_decode(text)[0]
+
+
+_raw_decode = json.JSONDecoder().raw_decode
+# A hundred thousand images and units are a million small values: these take a fifth of the time
+# that `json.dumps` and `json.loads` take for such.
+_JSON: Mapping[str, Any] = {"json_serializer": _encode, "json_deserializer": _decode}
 
 
 def _make_private(path: Path) -> None:

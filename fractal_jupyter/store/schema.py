@@ -24,27 +24,21 @@ def prepare(database: Database) -> None:
 
     Raises:
         StoreTooNew: A newer version of the package has written the store.
-        StoreError: The file is no database, or cannot be read.
+        StoreUnavailable: The file is no database, or cannot be read.
     """
-    try:
-        version = current_version(database)
-        if version == HEAD:
-            return
-        if version is None:
-            _create(database)
-        elif version in _known_versions():
-            _migrate(database, version)
-        else:
-            raise StoreTooNew(
-                f"The store {database.url} was written by a newer version of fractal-jupyter "
-                f"(its tables are of version {version}, this one knows up to {HEAD}). "
-                "Upgrade fractal-jupyter, or use another store: Fractal(url='sqlite:///…')."
-            )
-    except sa.exc.DBAPIError as error:
-        raise StoreError(
-            f"The store {database.url} cannot be opened: {error.orig}. If the file is damaged, "
-            "move it away (or put the newest of its .backup files in its place) and start again."
-        ) from error
+    version = current_version(database)
+    if version == HEAD:
+        return
+    if version is None:
+        _create(database)
+    elif version in _known_versions():
+        _migrate(database, version)
+    else:
+        raise StoreTooNew(
+            f"The store {database.name} was written by a newer version of fractal-jupyter "
+            f"(its tables are of version {version}, this one knows up to {HEAD}). "
+            "Upgrade fractal-jupyter, or use another store: Fractal(url='sqlite:///…')."
+        )
 
 
 def current_version(database: Database) -> str | None:

@@ -107,5 +107,5 @@ def test_a_migration_keeps_the_data_and_makes_a_backup_before(
 
 def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.db").write_bytes(b"this is not a database, but long enough to look at" * 100)
-    with pytest.raises(StoreError, match="cannot be opened"):
+    with pytest.raises(StoreError, match=r"cannot be used.*damaged"):
         Store(f"sqlite:///{tmp_path}/a.db")
