@@ -22,24 +22,30 @@ STORE_VARIABLE = "FRACTAL_JUPYTER_SUPERVISED_STORE"
 LOG_VARIABLE = "FRACTAL_JUPYTER_SUPERVISOR_LOG"
 IDLE_VARIABLE = "FRACTAL_JUPYTER_SUPERVISOR_IDLE_SECONDS"
 
-# The supervisors that this process has started, by store.
 # A supervisor whose heartbeat has not changed for this long, on the clock of who waits, is dead.
 SILENCE_SECONDS = 10.0
 
+# The supervisors that this process has started, by store; and those that are on their way out.
 _started: dict[str, subprocess.Popen[bytes]] = {}
+_dismissed: list[subprocess.Popen[bytes]] = []
 
 
 def wake_supervisor(store: Store) -> None:
     """Tell the supervisor of this user's jobs that there is news; start one if there is none."""
     _reap(store)
     lease = store.leases.get(current_user())
-    if lease is not None and not lease.released:
-        if alive(lease.process) is False:
-            start_supervisor(store)
-        elif not ring(lease.address) and alive(lease.process) is None:
-            # It runs on another machine, or is dead there: whoever starts waits for a heartbeat.
-            start_supervisor(store)
-    else:
+    if lease is None:
+        start_supervisor(store)
+    elif lease.released:
+        child = _started.get(store.url)
+        if child is not None and child.pid == lease.process.get("pid"):
+            # It has given the lease back, and is about to end without looking for jobs again.
+            _dismiss(store)
+        start_supervisor(store)
+    elif alive(lease.process) is False:
+        start_supervisor(store)
+    elif not ring(lease.address) and alive(lease.process) is None:
+        # It runs on another machine, or is dead there: whoever starts waits for a heartbeat.
         start_supervisor(store)
 
 
@@ -52,13 +58,22 @@ class SupervisorCare:
     """
 
     store: Store
+    _woken: bool = False
     _beat: tuple[int, int] | None = None
     _since: float = 0.0
 
     def take(self) -> None:
-        """Start a supervisor if there are active jobs and nobody drives them."""
+        """Start a supervisor if there are active jobs and nobody drives them.
+
+        Raises:
+            SupervisorFailed: One was started since the last time, and it could not run.
+        """
         if not self.store.jobs.active(current_user()):
             return
+        failure = _reap(self.store)
+        if failure is not None and self._woken:
+            raise failure
+        self._woken = True
         wake_supervisor(self.store)
         lease = self.store.leases.get(current_user())
         beat = None if lease is None or lease.released else (lease.epoch, lease.beat)
@@ -66,7 +81,7 @@ class SupervisorCare:
             self._beat, self._since = beat, time.monotonic()
         elif time.monotonic() - self._since > SILENCE_SECONDS:
             self._since = time.monotonic()
-            _started.pop(self.store.url, None)
+            _dismiss(self.store)
             start_supervisor(self.store)
 
 
@@ -100,17 +115,26 @@ def log_path(store: Store) -> Path:
     return (default_folder() if path is None else path.parent) / "supervisor.log"
 
 
-def _reap(store: Store) -> None:
-    """Forget a supervisor that has ended; raise `SupervisorFailed` when it could not start."""
+def _dismiss(store: Store) -> None:
+    """Count no more on the supervisor that we have started."""
+    child = _started.pop(store.url, None)
+    if child is not None:
+        _dismissed.append(child)
+
+
+def _reap(store: Store) -> SupervisorFailed | None:
+    """Forget supervisors that have ended; return why the last one could not run, if so."""
+    _dismissed[:] = [child for child in _dismissed if child.poll() is None]
     child = _started.get(store.url)
     if child is None or child.poll() is None:
-        return
+        return None
     del _started[store.url]
-    if child.returncode > 0:
-        path = log_path(store)
-        said = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        raise SupervisorFailed(
-            f"The process that drives jobs ended with exit status {child.returncode}: "
-            f"{' '.join(said)} (all of it is in {path}). Jobs wait until it can be started: "
-            "mend the cause and call job.wait() again."
-        )
+    if child.returncode <= 0:
+        return None
+    path = log_path(store)
+    said = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    return SupervisorFailed(
+        f"The process that drives jobs ended with exit status {child.returncode}: "
+        f"{' '.join(said)} (all of it is in {path}). Jobs wait until it can be started: "
+        "mend the cause and call job.wait() again."
+    )
