@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Callable, Sequence
 
-from fractal_jupyter.environments.spec import BuildRequest
+from fractal_jupyter.environments.spec import BuildRequest, normal_name
 from fractal_jupyter.errors import (
     CollectionError,
     PackageNotFound,
@@ -87,6 +87,7 @@ def _wrong_python(text: str, request: BuildRequest) -> CollectionError | None:
 
 _PYTHON_PATTERNS = (
     # uv
+    r"(?P<package>\S+==\S+) requires Python (?P<wanted>\S+?),? (?:and|we)",
     r"does not satisfy Python(?P<wanted>\S+) and (?P<package>\S+) depends on Python",
     # pip: a wheel file, or a version that it chose
     r"Package '(?P<package>[^']+)' requires a different Python: \S+ not in '(?P<wanted>[^']+)'",
@@ -111,86 +112,103 @@ def _python_sentence(needing: str, wanted: str, request: BuildRequest) -> str:
 
 
 def _conflict(text: str, request: BuildRequest) -> CollectionError | None:
-    reason = re.search(r"The conflict is caused by: (.*?)(?: (?:To fix|Additionally,)|$)", text)
-    if not reason:
-        reason = re.search(
-            r"(?:No solution found.*?)((?:Because|because) .* unsatisfiable\.)", text
+    match = re.search(r"The conflict is caused by: (.*?)(?= To fix| Additionally,|$)", text)
+    if match:
+        clauses = re.split(
+            r" (?=The user requested |[\w.-]+(?:\[\S+\])? [\w.]+ depends on )", match[1]
         )
-        missing = re.search(r"no version of|was not found in", text)
-        if not reason or missing:
+        reason = "; ".join(list(dict.fromkeys(clauses))[:6])
+    else:
+        match = re.search(r"No solution found.*?([Bb]ecause .* unsatisfiable\.)", text)
+        if not match or re.search(r"no version of|was not found in", match[1]):
             return None
-    pinned = " Change what is pinned." if request.pins_before else ""
+        reason = match[1]
+    advice = " Change what is pinned." if request.pins_before else ""
     return ResolverConflict(
-        f"What {request.package} needs cannot be installed together: {reason[1]}{pinned}"
+        f"What {request.package} needs cannot be installed together: {reason}{advice}"
     )
 
 
 def _unreachable(text: str, request: BuildRequest) -> CollectionError | None:
-    match = re.search("|".join(_NETWORK_PATTERNS), text)
-    if not match:
+    signs = (re.search(pattern, text) for pattern in _NETWORK_PATTERNS)
+    sign = next((match[0].strip(" :`'") for match in signs if match), None)
+    if sign is None:
         return None
     return CollectionError(
-        f"{request.package} could not be fetched: the package index does not answer as it should "
-        f"({match[0].strip()}). Check the network, the proxy (https_proxy), the certificates "
+        f"{request.package} could not be fetched, because a package index does not answer as it "
+        f"should: {sign}. Check the network, the proxy (https_proxy), the certificates "
         "(SSL_CERT_FILE) and the configured index (UV_INDEX_URL, pip.conf), then try again."
     )
 
 
+# The most telling ones first.
 _NETWORK_PATTERNS = (
-    # pip
-    r"(?:40[13]|5\d\d) (?:Client |Server )?Error[^.]{0,60}",
-    r"(?:Failed to establish a new connection|Failed to resolve)[^)]{0,80}",
-    r"certificate verify failed[^()]{0,60}",
-    r"Read timed out",
-    r"connection broken by '[^']{0,80}",
-    # uv
     r"lack of valid authentication credentials \(\d+ \w+\)",
-    r"could not be queried[^.]{0,80}",
     r"network was disabled",
-    r"(?:failed to lookup address information|invalid peer certificate|HTTP status)[^()]{0,60}",
-    r"(?:tcp connect error|operation timed out|error sending request)[^()]{0,60}",
+    r"HTTP status \w+ error \(\d+ [^)]*\)",
+    r"(?:40[13]|5\d\d) (?:Client |Server )?Error[^.]{0,60}",
+    r"failed to lookup address information",
+    r"Failed to (?:resolve|establish a new connection)[^)]{0,90}",
+    r"invalid peer certificate: \w+",
+    r"certificate verify failed[^()]{0,60}",
+    r"Connection refused",
+    r"Read timed out|operation timed out",
+    r"connection broken by '[^']{0,90}",
+    r"could not be queried[^.]{0,80}",
     r"Failed to (?:fetch|download)\b[^()]{0,60}",
 )
 
 
-def _not_found(text: str, _request: BuildRequest) -> CollectionError | None:
+def _not_found(text: str, request: BuildRequest) -> CollectionError | None:
     uv_package = re.search(r"[Bb]ecause (\S+) was not found in", text)
     if uv_package:
-        return _no_package(uv_package[1])
+        return _no_package(uv_package[1], request)
     uv_version = re.search(r"there is no version of (\S+?)==(\S+?),? and", text)
     if uv_version:
-        return _no_version(uv_version[1], uv_version[2], ())
-    pip = re.search(r"satisfies the requirement (\S+) .*?from versions: ([^)]*)\)", text)
+        return _no_version(uv_version[1], uv_version[2], (), request)
+    pip = re.search(r"satisfies the requirement ([\w.-]+)(\S*) .*?from versions: ([^)]*)\)", text)
     if not pip:
         return None
-    name, _, version = pip[1].partition("==")
-    if pip[2] == "none":
-        return _no_package(name)
-    return _no_version(name, version or "that fits", pip[2].split(", "))
+    if pip[3] == "none":
+        return _no_package(pip[1], request)
+    return _no_version(pip[1], pip[2].removeprefix("=="), pip[3].split(", "), request)
 
 
-def _no_package(name: str) -> CollectionError:
+def _no_package(name: str, request: BuildRequest) -> CollectionError:
     return PackageNotFound(
-        f"There is no package {name} in the package index that is used here. Check the spelling; "
-        "if it is not published, give the path of a wheel file."
+        f"There is no package {name}{_asked_by(name, request)} in the package index that is used "
+        "here. Check the spelling, and the configured index (UV_INDEX_URL, pip.conf); a package "
+        "that is not published can be collected from its wheel file."
     )
 
 
-def _no_version(name: str, version: str, versions: Sequence[str]) -> CollectionError:
-    sentence = f"There is no version {version} of {name} in the package index that is used here."
-    if not versions:
-        return PackageNotFound(f"{sentence} Leave the version out to get the newest one.")
+def _no_version(
+    name: str, version: str, versions: Sequence[str], request: BuildRequest
+) -> CollectionError:
+    sentence = (
+        f"There is no version {version} of {name}{_asked_by(name, request)} in the package index "
+        "that is used here."
+    )
     near = difflib.get_close_matches(version, versions, 3, 0.75)
     newest = [each for each in versions if re.fullmatch(r"[0-9.]+", each)][-3:]
-    shown = ", ".join(dict.fromkeys([*near, *reversed(newest)]))
-    return PackageNotFound(f"{sentence} There are, among others: {shown}.")
+    known = ", ".join(dict.fromkeys([*near, *reversed(newest)]))
+    advice = f"There are, among others: {known}." if known else "Ask for another one."
+    return PackageNotFound(f"{sentence} {advice}")
+
+
+def _asked_by(name: str, request: BuildRequest) -> str:
+    """Return a clause that says who asks for a package, if it is not the user."""
+    pinned = {*request.pins_before, *request.pins_after, request.package.name}
+    if normal_name(name) in {normal_name(each) for each in pinned}:
+        return ""
+    return f", which {request.package} needs,"
 
 
 def _bad_wheel(text: str, request: BuildRequest) -> CollectionError | None:
     match = re.search(
         r"Wheel '\S+' located at \S+ is invalid|Failed to read from zip file.{0,80}"
         r"|\S+ is not a supported wheel on this platform"
-        r"|no wheels? with a matching [^.]{0,80}|is not compatible with [^.]{0,80}",
+        r"|no wheels? with a matching [^()]{0,80}|is not compatible with [^.]{0,80}",
         text,
     )
     if not match:

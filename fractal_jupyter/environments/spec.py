@@ -21,7 +21,9 @@ _REQUIREMENT = re.compile(
 )
 _WHEEL = re.compile(rf"(?P<path>.*\.whl)\s*(?:{_EXTRAS})?", re.ASCII | re.DOTALL)
 _WHEEL_NAME = re.compile(
-    rf"(?P<name>{_NAME})-(?P<version>[^-]+)(-[0-9][^-]*)?-[^-]+-[^-]+-[^-]+\.whl", re.ASCII
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._]*)-(?P<version>[^-]+)"
+    r"(?:-[0-9][^-]*)?-[^-]+-[^-]+-[^-]+\.whl",
+    re.ASCII,
 )
 _PINNED = re.compile(rf"{_NAME}\s*(?:{_EXTRAS})?", re.ASCII)
 

@@ -20,8 +20,8 @@ from fractal_jupyter.hosts.base import CommandResult, Host
 
 __all__ = ["BuiltEnvironment", "VenvBuilder"]
 
-Log = Callable[[str], None]
-Pulse = Callable[[], None]
+Log = Callable[[str], object]
+Pulse = Callable[[], object]
 
 _PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]*@")
 

@@ -69,14 +69,6 @@ def needs(*capabilities: Capability) -> pytest.MarkDecorator:
     return pytest.mark.needs(*capabilities)
 
 
-def eventually(condition: Callable[[], Any], *, seconds: float = 20.0) -> None:
-    """Wait until a condition holds; fail when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so within {seconds} seconds: {condition}"
-        time.sleep(0.01)
-
-
 REFUSALS: Mapping[Capability, Callable[[Subject], Any]] = {
     Capability.RUN_ANY: lambda s: s.host.run(["uname"]),
     Capability.LIST: lambda s: s.host.list(s.folder),

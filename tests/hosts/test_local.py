@@ -14,8 +14,9 @@ import pytest
 
 from fractal_jupyter.errors import CommandTimeout, FileMissing, HostError
 from fractal_jupyter.hosts.local import LocalHost, named_errors
+from tests.toy import wait_until
 
-from .contract import CommandContract, HostContract, Subject, eventually, program
+from .contract import CommandContract, HostContract, Subject, program
 
 
 class TestLocalHost(HostContract, CommandContract):
@@ -95,7 +96,7 @@ def test_an_interrupt_ends_the_command(tmp_path: Path) -> None:
     note = tmp_path / "pid"
 
     def interrupt() -> None:
-        eventually(lambda: note.exists() and note.read_text().endswith("\n"))
+        wait_until(lambda: note.exists() and note.read_text().endswith("\n"))
         os.kill(os.getpid(), signal.SIGINT)
 
     interrupter = threading.Thread(target=interrupt)
@@ -158,7 +159,7 @@ def test_removes_a_tree_that_is_still_written_to(tmp_path: Path) -> None:
     tree.mkdir()
     grow = 'i=0; while :; do i=$((i+1)); mkdir "$0/$i" 2>/dev/null || exit; done'
     with subprocess.Popen(["sh", "-c", grow, str(tree)]) as writer:
-        eventually(lambda: len(list(tree.iterdir())) > 100)
+        wait_until(lambda: len(list(tree.iterdir())) > 100)
         LocalHost().remove(str(tree))
         writer.wait(20)
     assert not tree.exists()

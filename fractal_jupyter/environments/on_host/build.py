@@ -63,6 +63,8 @@ def main(document: Mapping[str, Any]) -> int:
     for number in _SIGNALS:
         signal.signal(number, _stop)
     request = document["request"]
+    if request["share"]:
+        os.umask(0o022)
     try:
         _check_version(request["python_version"])
         built, sources = _find_or_build(document, Path(request["folder"]))
@@ -162,8 +164,6 @@ class _Build:
     def run(self) -> tuple[dict[str, Any], list[bytecode.Source]]:
         """Build; return what `environment.json` says, and the files not compiled yet."""
         request = self._request
-        if request["share"]:
-            os.umask(0o022)
         requirements = self._unpack_wheel(request["requirements"])
         log(f"Making an environment with Python {sys.version.split()[0]}")
         self._make()
@@ -172,6 +172,8 @@ class _Build:
         if request["pins_after"]:
             log("Installing " + ", ".join(request["pins_after"]) + ", whatever it replaces")
             self._install(request["pins_after"])
+        # uv leaves a lock behind that everybody may write to.
+        (self._venv / ".lock").unlink(missing_ok=True)
         log("Looking for the tasks")
         inspected = self._inspect()
         sources, size = bytecode.survey(str(self._venv), share=request["share"])
@@ -204,8 +206,8 @@ class _Build:
     def _install(self, requirements: Sequence[str]) -> None:
         uv, python = self._request["uv"], str(self._python)
         if uv is None:
-            command = [python, "-I", "-m", "pip", "install", "--no-compile", "--no-input"]
-            command += ["--progress-bar=off", "--disable-pip-version-check"]
+            command = [python, "-I", "-m", "pip", "install", "--upgrade", "--no-compile"]
+            command += ["--no-input", "--progress-bar=off", "--disable-pip-version-check"]
         else:
             command = [uv, "pip", "install", "--python", python]
         self._run([*command, *self._cache(), "--", *requirements], "install")

@@ -29,6 +29,7 @@ MARKER = "bytecode"
 
 _TAG = sys.implementation.cache_tag or "python"
 _MAGIC = importlib.util.MAGIC_NUMBER
+_TESTS = "/tests/"
 _TIMESTAMPED = bytes(4)
 _READABLE = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 _EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
@@ -50,8 +51,8 @@ def survey(folder: str, *, share: bool) -> tuple[list[Source], int]:
         share: whether to let everybody read what the owner can read, whatever the umask was.
 
     Returns:
-        Its Python files (those of tests, which are hardly ever imported, at the end), and the
-        size of all its files in bytes.
+        Its Python files, without those of the packages' own tests (a third of all, and nobody
+        imports them), and the size of all its files in bytes.
     """
     sources: list[Source] = []
     total = 0
@@ -71,10 +72,9 @@ def survey(folder: str, *, share: bool) -> tuple[list[Source], int]:
                 total += status.st_size
                 if share:
                     _let_read(entry.path, status.st_mode)
-                if entry.name.endswith(".py"):
+                if entry.name.endswith(".py") and _TESTS not in current[len(folder) :] + "/":
                     sources.append(Source(entry.path, int(status.st_mtime), status.st_size))
-    sources.sort(key=lambda source: ("/tests/" in source.path, source.path))
-    return sources, total
+    return sorted(sources), total
 
 
 def link(sources: Iterable[Source], store: str | None) -> list[Source]:
@@ -164,6 +164,7 @@ def _link(source: Source, store: str) -> bool:
             os.makedirs(os.path.dirname(target), exist_ok=True)
         except OSError:
             # another file system, or one without hard links
+            os.makedirs(os.path.dirname(target), exist_ok=True)
             _write(target, Path(stored).read_bytes())
             return True
         else:

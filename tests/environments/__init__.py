@@ -1,0 +1,1 @@
+"""Tests of `fractal_jupyter.environments`."""
