@@ -31,7 +31,8 @@ def numbers(batch_folder: str) -> List[int]:
 
     Listing the folder asks a network file system anew; looking for one name may not.
     """
-    names = os.listdir(batch_folder)
+    with os.scandir(batch_folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir()]
     found = (name[len(_PREFIX) :] for name in names if name.startswith(_PREFIX))
     return sorted(int(number) for number in found if number.isdigit())
 

@@ -50,7 +50,8 @@ def main(control: int, setup: str) -> Callable[[], None]:
     started = time.monotonic()
     _forget_ourselves()
     with open(setup, "rb") as file:
-        return _Forker(control, _Setup(**json.load(file)), started).serve()
+        facts = json.load(file)
+    return _Forker(control, _Setup(**facts), started).serve()
 
 
 class _Setup(NamedTuple):
@@ -332,6 +333,7 @@ def _import(module: str, names: Tuple[str, ...], *, optional: bool) -> None:
         __import__(module, {}, {}, names)
     except BaseException as error:
         if not optional:
+            _flush(sys.stdout)
             sys.__excepthook__(type(error), error, error.__traceback__)
             reason = "importing %s failed: %s: %s" % (module, type(error).__name__, error)
             raise _Unfit(reason) from error

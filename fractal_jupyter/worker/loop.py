@@ -260,10 +260,10 @@ class Loop:
             limit = self._batch.memory_limit or 0
             return outcome.over_limit(run.used, limit, signal.SIGKILL)
         try:
-            output = self._slots.output(ended.slot)
+            output = None if status else self._slots.output(ended.slot)
         except OSError as error:
             return outcome.unreadable(error)
-        if self._stopping and (status or output is None):
+        if self._stopping and output is None:
             return _JUDGES[self._vigil.stopped or ""](status)
         if not status:
             return outcome.ended(status, output, b"")

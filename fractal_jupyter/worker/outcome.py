@@ -207,7 +207,7 @@ _UNKNOWN = "What the unit had done until then is not known."
 def unreadable(error: OSError) -> Outcome:
     """The unit ended, but what it has written cannot be read."""
     message = "Its output file cannot be read: %s." % error.strerror
-    return Outcome("failed", message, "invalid_output")
+    return Outcome("failed", message, "invalid_output", exit_code=0)
 
 
 def not_started(number: int, what: str) -> Outcome:
