@@ -174,16 +174,13 @@ class PhaseRun:
     def _write_batches(self, batches: Sequence[LiveBatch]) -> None:
         context = self.context
         context.running.check()
-        units = {
-            unit.index: {"index": unit.index, "args": unit.args}
-            for unit in context.running.units_of(context.job.id, self.step.position, self.phase)
-        }
+        args = context.running.unit_args(context.job.id, self.step.position, self.phase)
         files: dict[str, bytes] = {}
         for live in batches:
             context.backend.host.mkdir(live.record.folder)
             document = {
                 **self._batch_document(live),
-                "units": [units[index] for index in sorted(live.units)],
+                "units": [{"index": i, "args": args[i]} for i in sorted(live.units)],
             }
             files[f"{live.record.folder}/batch.json"] = json.dumps(document).encode()
         archive = self._worker()

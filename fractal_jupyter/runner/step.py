@@ -125,13 +125,10 @@ class StepRun:
         )
 
     def _init_items(self) -> Sequence[Any]:
-        (unit,) = self._units(NON_PARALLEL)
-        return parse_init_output(unit.output).parallelization_list
+        return parse_init_output(self._first_unit().output).parallelization_list
 
-    def _units(self, phase: str, *, status: str | None = None) -> list[UnitRecord]:
-        return self.context.running.units_of(
-            self.context.job.id, self.step.position, phase, status=status
-        )
+    def _first_unit(self) -> UnitRecord:
+        return self.context.running.only_unit(self.context.job.id, self.step.position, NON_PARALLEL)
 
     # running
 
@@ -160,13 +157,13 @@ class StepRun:
         `phase` is the last one, or the first when it has asked for no unit of the last.
         """
         last = PHASES[entry.type][-1]
-        units = self._units(phase, status="done")
         running, job = self.context.running, self.context.job
+        units = running.outputs(job.id, self.step.position, phase)
         images = running.images(job.dataset_id)
         outputs: dict[bool, list[UnitOutput]] = {True: [], False: []}
         for unit in units:
             output = parse_task_output(unit.output) if phase == last else TaskOutput()
-            outputs[unit.merged].append(UnitOutput(unit.index, unit.zarr_url, output))
+            outputs[unit.merged].append(UnitOutput(unit.unit, unit.zarr_url, output))
         if not outputs[False]:
             return
         merged = merge(
@@ -192,9 +189,8 @@ class StepRun:
         if entry.is_converter:
             return []
         if entry.type == "parallel":
-            return [unit.zarr_url for unit in self._units(PARALLEL) if unit.zarr_url]
-        (first,) = self._units(NON_PARALLEL)
-        return list(first.args["zarr_urls"])
+            return self.context.running.unit_urls(self.context.job.id, self.step.position, PARALLEL)
+        return list(self._first_unit().args["zarr_urls"])
 
     def _outcome(self, statuses: Mapping[int, str]) -> StepOutcome:
         counts = Counter(statuses.values())

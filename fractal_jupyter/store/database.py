@@ -76,10 +76,12 @@ class Database:
         self.url = parsed.render_as_string(hide_password=False)
         if self.path is not None:
             _make_private(self.path)
-            self.engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+            self.engine = sa.create_engine(
+                parsed, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, **_JSON
+            )
             _prepare_sqlite(self.engine, journal_mode=_journal_mode(self.path.parent))
         else:
-            self.engine = sa.create_engine(parsed, pool_pre_ping=True)
+            self.engine = sa.create_engine(parsed, pool_pre_ping=True, **_JSON)
 
     @property
     def name(self) -> str:

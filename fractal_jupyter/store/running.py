@@ -6,19 +6,34 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from fractal_jupyter.models.images import Image
 from fractal_jupyter.store.database import Database
-from fractal_jupyter.store.datasets import delete_images, insert_images, read_images, write_images
+from fractal_jupyter.store.datasets import (
+    chunks,
+    delete_images,
+    insert_images,
+    read_images,
+    write_images,
+)
 from fractal_jupyter.store.leases import Lease, check
 from fractal_jupyter.store.records import BatchRecord, JobRecord, StepRecord, UnitRecord
 from fractal_jupyter.store.tables import batches, jobs, steps, units
 
 # What a unit can be, and the counter of its step that it counts in; pending units are the rest.
 COUNTED = ("running", "done", "failed", "cancelled", "interrupted")
+
+
+class StoredOutput(NamedTuple):
+    """What a unit has written: a JSON value; `merged` says whether it is in the image list."""
+
+    unit: int
+    zarr_url: str | None
+    output: Any
+    merged: bool
 
 
 class Running:
@@ -231,25 +246,43 @@ class Running:
         """The status of each unit of a phase, by index."""
         query = (
             sa.select(units.c.index, units.c.status)
-            .where(units.c.job_id == job_id, units.c.step == position, units.c.phase == phase)
+            .where(*_of_phase(job_id, position, phase))
             .order_by(units.c.index)
         )
         with self._database.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
-    def units_of(
-        self, job_id: int, position: int, phase: str, *, status: str | None = None
-    ) -> list[UnitRecord]:
-        """The units of a phase, with arguments and outputs, by index."""
+    def only_unit(self, job_id: int, position: int, phase: str) -> UnitRecord:
+        """The unit of a phase that has just one, with its arguments and its output."""
+        query = sa.select(units).where(*_of_phase(job_id, position, phase))
+        with self._database.read() as connection:
+            return UnitRecord.from_row(connection.execute(query).one())
+
+    def unit_args(self, job_id: int, position: int, phase: str) -> dict[int, dict[str, Any]]:
+        """The arguments of the units of a phase, by index."""
+        query = sa.select(units.c.index, units.c.args).where(*_of_phase(job_id, position, phase))
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def unit_urls(self, job_id: int, position: int, phase: str) -> list[str]:
+        """The images that the units of a phase work on, in the order of the units."""
         query = (
-            sa.select(units)
-            .where(units.c.job_id == job_id, units.c.step == position, units.c.phase == phase)
+            sa.select(units.c.zarr_url)
+            .where(*_of_phase(job_id, position, phase), units.c.zarr_url.is_not(None))
             .order_by(units.c.index)
         )
-        if status is not None:
-            query = query.where(units.c.status == status)
         with self._database.read() as connection:
-            return [UnitRecord.from_row(row) for row in connection.execute(query)]
+            return list(connection.execute(query).scalars())
+
+    def outputs(self, job_id: int, position: int, phase: str) -> list[StoredOutput]:
+        """What the units of a phase that are done have written, in the order of the units."""
+        query = (
+            sa.select(units.c.index, units.c.zarr_url, units.c.output, units.c.merged)
+            .where(*_of_phase(job_id, position, phase), units.c.status == "done")
+            .order_by(units.c.index)
+        )
+        with self._database.read() as connection:
+            return [StoredOutput(*row) for row in connection.execute(query)]
 
     def merge_images(
         self,
@@ -268,12 +301,7 @@ class Running:
             delete_images(connection, dataset_id, removed)
             connection.execute(
                 sa.update(units)
-                .where(
-                    units.c.job_id == step.job_id,
-                    units.c.step == step.position,
-                    units.c.phase == phase,
-                    units.c.status == "done",
-                )
+                .where(*_of_phase(step.job_id, step.position, phase), units.c.status == "done")
                 .values(merged=True)
             )
 
@@ -302,12 +330,12 @@ class Running:
                     .returning(*batches.c)
                 ).one()
                 added.append(BatchRecord.from_row(row))
-                connection.execute(
-                    sa.update(units).where(
-                        units.c.job_id == step.job_id, units.c.index == sa.bindparam("unit")
-                    ),
-                    [{"unit": index, "batch_id": row.id} for index in indexes],
-                )
+                for chunk in chunks(indexes):
+                    connection.execute(
+                        sa.update(units)
+                        .where(units.c.job_id == step.job_id, units.c.index.in_(chunk))
+                        .values(batch_id=row.id)
+                    )
         return added
 
     def open_batches(
@@ -381,6 +409,10 @@ class Running:
                 connection.execute(
                     sa.update(batches).where(batches.c.id == key).values(positions=dict(position))
                 )
+
+
+def _of_phase(job_id: int, position: int, phase: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return units.c.job_id == job_id, units.c.step == position, units.c.phase == phase
 
 
 def _count_units(status: str) -> sa.ScalarSelect[int]:
