@@ -116,7 +116,7 @@ def value_of(word: str, variables: Mapping[str, Any]) -> Any:
             return parse(word)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
-    if word[:1] in ("{", "["):
+    if word[:1] in ("{", "[") and not _VARIABLE.match(word):
         raise InvalidArguments(
             f"{word} is neither JSON nor a Python literal; mind quotation marks and commas."
         )

@@ -1,0 +1,225 @@
+"""The verbs, in a real IPython shell with a real store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+
+from fractal_jupyter import Fractal
+from fractal_jupyter.display.log import LogText
+from fractal_jupyter.magics.parsers import VERBS, parser_of
+from fractal_jupyter.magics.verbs import RUN
+from tests.toy import add_toy_tasks, make_dataset
+
+
+def run(shell: InteractiveShell, line: str) -> Any:
+    return shell.run_line_magic("fractal", line)
+
+
+def run_cell(shell: Any, code: str) -> Any:
+    """Run code as a cell; returns what IPython says of it."""
+    return shell.run_cell(code)
+
+
+def run_with_body(shell: Any, line: str, body: str) -> Any:
+    return shell.run_cell_magic("fractal", line, body)
+
+
+def test_every_verb_does_something() -> None:
+    assert set(VERBS) == set(RUN)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    assert run(shell, f"{verb} --help") is None
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"usage: %fractal {verb}")
+    assert str(parser_of(verb).description) in shown
+
+
+def test_without_a_verb_all_are_told(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for line in ("", "--help"):
+        assert run(shell, line) is None
+        shown = capsys.readouterr().out
+        assert all(verb in shown for verb in VERBS)
+
+
+def test_lists(shell: InteractiveShell, fractal: Fractal) -> None:
+    make_dataset(fractal, 3)
+    assert [r.name for r in run(shell, "resources")] == ["Local resource"]
+    assert [p.name for p in run(shell, "profiles")] == ["Local profile"]
+    assert "Toy Parallel" in [t.name for t in run(shell, "tasks")]
+    assert [d.name for d in run(shell, "datasets")] == ["plate"]
+    assert list(run(shell, "jobs")) == []
+
+
+def test_single_things(shell: InteractiveShell, fractal: Fractal) -> None:
+    dataset = make_dataset(fractal, 3)
+    shell.user_ns["mine"] = dataset
+    assert run(shell, 'resources "Local resource"').name == "Local resource"
+    assert run(shell, "profiles 'Local profile'").name == "Local profile"
+    assert run(shell, 'tasks "Toy Parallel"').package == "toy-tasks"
+    assert run(shell, "datasets plate").name == "plate"
+    for word in ("mine", "$mine", "{mine}"):
+        assert run(shell, f"datasets {word}") is dataset
+
+
+def test_use_chooses_the_profile_of_the_session(shell: InteractiveShell, fractal: Fractal) -> None:
+    fractal.profiles.add({"name": "Other", "resource_type": "local"}, resource="Local resource")
+    with pytest.raises(UsageError, match="No profile is in use"):
+        run(shell, "use")
+    assert run(shell, "use Other").name == "Other"
+    assert fractal.profile == "Other"
+    assert run(shell, "use").name == "Other"
+
+
+def test_check(shell: InteractiveShell) -> None:
+    for line in ("check", 'check "Local resource"'):
+        assert "worker" in [check.subject for check in run(shell, line)]
+
+
+def test_submit_runs_a_task(shell: InteractiveShell, fractal: Fractal) -> None:
+    make_dataset(fractal, 4)
+    shell.user_ns["ending"] = "-3.zarr"
+    run_cell(
+        shell,
+        'job = %fractal submit "Toy Parallel" plate behaviour=raise only=$ending --name "a try"',
+    ).raise_error()
+    job = shell.user_ns["job"]
+    assert job.name == "a try"
+    assert job.wait(60).status == "failed"
+    assert run(shell, "status").id == job.id
+    assert run(shell, "status job") is job
+    assert [j.id for j in run(shell, "jobs --status failed")] == [job.id]
+    log = run(shell, f"logs {job.id}")
+    assert isinstance(log, LogText)
+    assert "the toy is broken" in log
+    assert "working on" in run(shell, "logs job --unit 1")
+    assert run(shell, f"retry {job.id} --wait").status == "failed"
+
+
+def test_cancel(shell: InteractiveShell, fractal: Fractal) -> None:
+    make_dataset(fractal, 2)
+    job = run(shell, 'submit "Toy Parallel" plate seconds=60')
+    assert run(shell, f"cancel {job.id}").wait(60).status == "cancelled"
+
+
+def test_plan_and_all_options(shell: InteractiveShell, fractal: Fractal) -> None:
+    dataset = fractal.datasets.create("plate", zarr_dir="/data")
+    dataset.add_images(
+        [
+            {"zarr_url": f"/data/{k}", "attributes": {"well": f"B0{k}"}, "types": {"is_3D": True}}
+            for k in range(6)
+        ]
+    )
+    plan = run(
+        shell,
+        'plan "Toy Parallel" --where well=B03,B04 plate --type is_3D --cold seconds=0.5 '
+        '--meta cpus_per_task=1 --memory 1G only="x y" --version 1.0 --profile "Local profile"',
+    )
+    (step,) = plan.steps
+    assert step.images == ("/data/3", "/data/4")
+    (phase,) = step.phases
+    assert phase.args == {"seconds": 0.5, "only": "x y"}
+    assert step.type_filter == {"is_3D": True}
+
+
+def test_a_cell_holds_arguments(shell: InteractiveShell, fractal: Fractal) -> None:
+    make_dataset(fractal, 2)
+    plan = run_with_body(
+        shell, 'plan "Toy Parallel" plate seconds=2', '{"only": "x",\n "gate": "y"}'
+    )
+    assert plan.steps[0].phases[0].args == {"seconds": 2, "only": "x", "gate": "y"}
+    with pytest.raises(UsageError, match="'seconds' is given twice"):
+        run_with_body(shell, 'plan "Toy Parallel" plate seconds=2', '{"seconds": 1}')
+    with pytest.raises(UsageError, match="takes no further lines"):
+        run_with_body(shell, "jobs", "{}")
+
+
+def test_workflows_are_found_by_name(shell: InteractiveShell, fractal: Fractal) -> None:
+    make_dataset(fractal, 2)
+    workflow = fractal.workflows.create(
+        "all of it", steps=[{"task": "Toy Copy"}, {"task": "Toy Parallel"}]
+    )
+    shell.user_ns["workflow"] = workflow
+    assert len(run(shell, 'plan "all of it" plate').steps) == 2
+    assert len(run(shell, "plan $workflow plate --last 0").steps) == 1
+
+
+def test_versions_are_told_apart(shell: InteractiveShell, fractal: Fractal) -> None:
+    add_toy_tasks(fractal._store, version="2.0", folder="/other")
+    make_dataset(fractal, 2)
+    with pytest.raises(UsageError, match=r"toy-tasks 1\.0, toy-tasks 2\.0"):
+        run(shell, 'plan "Toy Parallel" plate')
+    plan = run(shell, 'plan "Toy Parallel" plate --version 2.0')
+    assert plan.steps[0].package == "toy-tasks 2.0"
+    assert len({task.version for task in run(shell, "tasks --version 2.0")}) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("nonsense", "no verb 'nonsense'"),
+        ("submit", "required: task, dataset\n"),
+        ("submit a b --nonsense", "--nonsense"),
+        ("resources a b", "unrecognized arguments: b"),
+        ('submit "Toy Parallel', "not closed"),
+        ("datasets nowhere", "nowhere"),
+        ('submit "Toy Paralel" plate', "Toy Parallel"),
+        ('submit "Toy Parallel" plate secs=3', "seconds"),
+        ('submit "Toy Parallel" plate seconds=long', "args_parallel.seconds"),
+        ('submit "Toy Parallel" plate seconds 3', "NAME=VALUE"),
+        ('submit "Toy Parallel" plate seconds=$nothing', "no variable nothing"),
+        ('submit "Toy Parallel" plate --meta mem', "--meta NAME=VALUE"),
+        ('submit "Toy Parallel" plate --type is_3D=3', "true or false"),
+        ("jobs --limit many", "invalid int value: 'many'"),
+        ("status", "no jobs yet"),
+        ("status 17", "17"),
+        ("cancel plate", "neither the number of a job nor"),
+        ("collect x --pin y", "--pin NAME=VALUE"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_message(
+    shell: InteractiveShell,
+    fractal: Fractal,
+    capsys: pytest.CaptureFixture[str],
+    line: str,
+    message: str,
+) -> None:
+    make_dataset(fractal, 2)
+    with pytest.raises(UsageError) as caught:
+        run(shell, line)
+    assert message in str(caught.value)
+    # A notebook that is run as a whole stops here, and nobody sees a traceback.
+    result = run_cell(shell, f"%fractal {line}")
+    assert isinstance(result.error_in_exec, UsageError)
+    assert "Traceback" not in "".join(capsys.readouterr())
+    assert list(fractal.jobs.list()) == []
+
+
+def test_without_a_client_the_magic_makes_its_own(
+    shell: InteractiveShell, fractal: Fractal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_dataset(fractal, 1)
+    monkeypatch.setenv("FRACTAL_JUPYTER_STORE", fractal.url)
+    shell.user_ns["fractal"] = "something else"
+    try:
+        assert [d.name for d in run(shell, "datasets")] == ["plate"]
+        own = run(shell, "datasets plate")._store
+        assert own is run(shell, "datasets plate")._store
+    finally:
+        own.close()
+
+
+def test_hostile_names_are_harmless_in_messages(shell: InteractiveShell) -> None:
+    with pytest.raises(UsageError) as caught:
+        run(shell, "datasets 'a\x1b[2J\u202eb'")
+    assert "\x1b" not in str(caught.value)
+    assert "\u202e" not in str(caught.value)
