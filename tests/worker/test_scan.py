@@ -1,74 +1,19 @@
-"""Scanning: OME-Zarr as real writers make it, metadata by hand, and all that may be wrong."""
+"""Scanning: OME-Zarr as real writers make it, and by hand what they do not make."""
 
 from __future__ import annotations
 
 import json
 import os
-import pwd
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fractal_jupyter.worker.scan import main, scan
+from tests.worker.ome_zarr import image_metadata, write_group, write_image, write_plate
 
-CZYX = ("c", "z", "y", "x")
 NGFF = ("0.4", "0.5")
-
-
-def write_group(folder: Path, metadata: dict[str, Any], *, ngff: str = "0.4") -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if ngff == "0.4":
-        write_json(folder / ".zgroup", {"zarr_format": 2})
-        write_json(folder / ".zattrs", metadata)
-    else:
-        attributes = {"ome": {"version": "0.5", **metadata}}
-        group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-        write_json(folder / "zarr.json", group)
-
-
-def write_array(folder: Path, shape: tuple[int, ...], *, ngff: str = "0.4") -> None:
-    folder.mkdir(parents=True)
-    if ngff == "0.4":
-        write_json(folder / ".zarray", {"zarr_format": 2, "shape": shape})
-    else:
-        array = {"zarr_format": 3, "node_type": "array", "shape": shape}
-        write_json(folder / "zarr.json", array)
-
-
-def write_json(path: Path, document: object) -> None:
-    path.write_text(json.dumps(document))
-
-
-def image_metadata(axes: tuple[str, ...] = CZYX) -> dict[str, Any]:
-    return {
-        "multiscales": [{"axes": [{"name": name} for name in axes], "datasets": [{"path": "0"}]}]
-    }
-
-
-def write_image(
-    folder: Path,
-    *,
-    shape: tuple[int, ...] = (2, 8, 64, 64),
-    axes: tuple[str, ...] = CZYX,
-    ngff: str = "0.4",
-) -> Path:
-    write_group(folder, image_metadata(axes), ngff=ngff)
-    write_array(folder / "0", shape, ngff=ngff)
-    return folder
-
-
-def write_plate(folder: Path, wells: dict[str, list[dict[str, Any]]], *, ngff: str = "0.4") -> Path:
-    metadata = {"plate": {"wells": [{"path": path} for path in wells]}}
-    write_group(folder, metadata, ngff=ngff)
-    for path, images in wells.items():
-        write_group(folder / path, {"well": {"images": images}}, ngff=ngff)
-        for image in images:
-            write_image(folder / path / image["path"], ngff=ngff)
-    return folder
 
 
 def urls(folder: Path) -> list[str]:
@@ -76,14 +21,6 @@ def urls(folder: Path) -> list[str]:
     found = scan(str(folder))
     assert found["warnings"] == []
     return [os.path.relpath(image["zarr_url"], folder) for image in found["images"]]
-
-
-def only_warning(folder: Path) -> str:
-    """The only warning of a scan that finds no image."""
-    found = scan(str(folder))
-    assert found["images"] == []
-    assert len(found["warnings"]) == 1
-    return str(found["warnings"][0])
 
 
 # What real writers make
@@ -319,161 +256,6 @@ def test_links_that_lead_nowhere_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "broken").symlink_to("missing")
     (tmp_path / "self").symlink_to("self")
     assert urls(tmp_path) == []
-
-
-# What is damaged
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b'{"multiscales": [', "damaged: Expecting value"),
-        (b"", "damaged: Expecting value"),
-        (b"\xff\xfe\x00", "damaged"),
-        (b"[1]", "it holds no JSON object"),
-        (b"[" * 100_000, "damaged: maximum recursion depth"),
-    ],
-)
-@pytest.mark.parametrize("name", [".zattrs", "zarr.json"])
-def test_metadata_that_are_no_json_object(
-    tmp_path: Path, name: str, content: bytes, reason: str
-) -> None:
-    (tmp_path / "a.zarr").mkdir()
-    (tmp_path / "a.zarr" / name).write_bytes(content)
-    warning = only_warning(tmp_path)
-    assert warning.startswith(f"{tmp_path}/a.zarr: {name} is damaged")
-    assert reason in warning
-
-
-@pytest.mark.parametrize("attributes", [[], {"ome": 3}])
-def test_attributes_that_are_no_object(tmp_path: Path, attributes: Any) -> None:
-    group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-    (tmp_path / "a.zarr").mkdir()
-    write_json(tmp_path / "a.zarr" / "zarr.json", group)
-    assert only_warning(tmp_path).endswith(
-        "zarr.json is damaged: its attributes are no JSON object"
-    )
-
-
-@pytest.mark.parametrize(
-    ("multiscales", "reason"),
-    [
-        ([], "no list `multiscales[0].datasets`"),
-        ({}, "no list `multiscales[0].datasets`"),
-        ([None], "no list `multiscales[0].datasets`"),
-        ([{"datasets": "0"}], "no list `multiscales[0].datasets`"),
-        ([{"datasets": []}], "`multiscales[0].datasets` has no path: null"),
-        ([{"datasets": [{"path": 0}]}], "has no path"),
-        ([{"datasets": [{"path": "../0"}]}], 'leads out of its folder: "../0"'),
-        ([{"datasets": [{"path": "/0"}]}], 'leads out of its folder: "/0"'),
-        ([{"datasets": [{"path": "9"}]}], "array `9` is missing"),
-        ([{"datasets": [{"path": "0"}], "axes": ["z", "x"]}], "does not fit the image's axes"),
-        ([{"datasets": [{"path": "0"}], "axes": "zyx"}], "no valid list `multiscales[0].axes`"),
-        ([{"datasets": [{"path": "0"}], "axes": [{}]}], "no valid list `multiscales[0].axes`"),
-        ([{"datasets": [{"path": "0"}], "axes": [["z"]]}], "no valid list `multiscales[0].axes`"),
-    ],
-)
-def test_damaged_multiscales(tmp_path: Path, multiscales: Any, reason: str) -> None:
-    write_image(tmp_path / "a.zarr", shape=(1, 1, 8, 64, 64))
-    write_group(tmp_path / "a.zarr", {"multiscales": multiscales})
-    warning = only_warning(tmp_path)
-    assert warning.startswith(f"{tmp_path}/a.zarr: ")
-    assert reason in warning
-
-
-@pytest.mark.parametrize("shape", [None, "8", [2, "8", 64, 64], {"z": 8}])
-def test_damaged_shape(tmp_path: Path, shape: Any) -> None:
-    image = write_image(tmp_path / "a.zarr")
-    write_json(image / "0" / ".zarray", {"shape": shape})
-    assert "array `0` is missing, or its shape" in only_warning(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("plate", "reason"),
-    [
-        (None, "no list `plate.wells`"),
-        ({"wells": {}}, "no list `plate.wells`"),
-        ({"wells": [{}]}, "an entry of `plate.wells` has no path: {}"),
-        ({"wells": ["B/03"]}, "an entry of `plate.wells` has no path"),
-        ({"wells": [{"path": "../../etc"}]}, "leads out of its folder"),
-    ],
-)
-def test_damaged_plate(tmp_path: Path, plate: Any, reason: str) -> None:
-    write_group(tmp_path / "p.zarr", {"plate": plate})
-    assert reason in only_warning(tmp_path)
-
-
-def test_each_damage_in_a_plate_costs_only_what_is_damaged(tmp_path: Path) -> None:
-    wells = {f"A/0{column}": [{"path": "0"}, {"path": "1"}] for column in range(1, 7)}
-    plate = write_plate(tmp_path / "p.zarr", wells)
-    (plate / "A/01/.zattrs").write_text("{")
-    write_group(plate / "A/02", {"well": []})
-    (plate / "A/03/0/.zattrs").unlink()
-    write_group(plate / "A/04", {"well": {"images": [{"path": "5"}, {"path": "1"}, "x"]}})
-    write_group(
-        plate / "A/05",
-        {"well": {"images": [{"path": "0", "acquisition": "x"}, {"path": "1", "acquisition": 1}]}},
-    )
-    (plate / "A/06/.zattrs").unlink()
-
-    found = scan(str(tmp_path))
-
-    images = [os.path.relpath(image["zarr_url"], plate) for image in found["images"]]
-    assert images == ["A/03/1", "A/04/1", "A/05/1"]
-    warnings = [warning.removeprefix(f"{plate}/A/") for warning in found["warnings"]]
-    assert [warning.partition(": ")[0] for warning in warnings] == [
-        "01",
-        "02",
-        "03/0",
-        "04/5",
-        "04",
-        "05/0",
-        "06",
-    ]
-    assert "here is no metadata of an image" in warnings[2]
-    assert warnings[3] == "04/5: No such file or directory"
-    assert warnings[5] == '05/0: its acquisition is no whole number: "x"'
-    assert "here is no metadata of a well" in warnings[6]
-
-
-def test_name_that_is_not_utf8(tmp_path: Path) -> None:
-    write_image(tmp_path / os.fsdecode(b"caf\xe9.zarr"))
-    warning = only_warning(tmp_path)
-    assert warning.startswith(f"{tmp_path}/caf\\udce9.zarr: its path is not valid UTF-8")
-
-
-def test_unreadable_folders(unprivileged: Path) -> None:
-    image = write_image(unprivileged / "a.zarr")
-    locked = unprivileged / "locked"
-    write_image(locked / "b.zarr")
-    locked.chmod(0)
-    metadata = write_image(unprivileged / "c.zarr") / ".zattrs"
-    metadata.chmod(0)
-
-    found = scan(str(unprivileged))
-
-    locked.chmod(0o700)
-    assert [entry["zarr_url"] for entry in found["images"]] == [str(image)]
-    assert found["warnings"] == [
-        f"{unprivileged}/c.zarr: Permission denied",
-        f"{locked}: Permission denied",
-    ]
-
-
-@pytest.fixture
-def unprivileged() -> Iterator[Path]:
-    """A folder of a user who may not read everything, as root may; the test runs as that user."""
-    with tempfile.TemporaryDirectory() as folder:
-        if os.geteuid() != 0:
-            yield Path(folder)
-            return
-        nobody = pwd.getpwnam("nobody")
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        os.seteuid(nobody.pw_uid)
-        try:
-            yield Path(folder)
-        finally:
-            os.seteuid(0)
 
 
 # The command
