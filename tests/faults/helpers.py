@@ -84,6 +84,7 @@ def other_supervisor(
     call: int = 1,
     by: signal.Signals = signal.SIGKILL,
     settings: Mapping[str, Any] | None = None,
+    idle_seconds: float = 60.0,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A supervisor that is not the client's child, and that gets a signal at `point`.
 
@@ -94,6 +95,7 @@ def other_supervisor(
         call: At which call; 1 is the first.
         by: The signal.
         settings: Values of module-level names, by `module:NAME`.
+        idle_seconds: How long it stays when there is nothing to do.
     """
     specification: dict[str, Any] = {"settings": dict(settings or {})}
     if point is not None:
@@ -110,6 +112,7 @@ def other_supervisor(
             "PYTHONPATH": str(ROOT),
             launch.STORE_VARIABLE: store.url,
             launch.LOG_VARIABLE: str(launch.log_path(store)),
+            launch.IDLE_VARIABLE: str(idle_seconds),
         },
         start_new_session=True,
     )
@@ -133,6 +136,12 @@ def leader(store: Store) -> int | None:
 def wait_for_leader(store: Store, process: subprocess.Popen[bytes]) -> None:
     """Wait until `process` is the supervisor."""
     wait_until(lambda: leader(store) == process.pid)
+
+
+def wait_until_stopped(process: subprocess.Popen[bytes]) -> None:
+    """Wait until a signal has stopped `process`."""
+    stat = Path(f"/proc/{process.pid}/stat")
+    wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
 
 
 def records_of(store: Store, job: Job) -> list[tuple[str, str, dict[str, Any]]]:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,12 @@ from tests.faults.helpers import (
     starts,
     urls,
     wait_for_leader,
+    wait_until_stopped,
 )
 from tests.toy import make_dataset, supervisor_pid, wait_until
 
 RUNNING = "store.running:Running"
 FOUR = [f"/data/plate-{i}.zarr" for i in range(4)]
-
-
-def wait_until_stopped(process: subprocess.Popen[bytes]) -> None:
-    """Wait until a process was stopped by a signal."""
-    stat = Path(f"/proc/{process.pid}/stat")
-    wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
 
 
 def assert_cancelled(fractal: Fractal, job: Job) -> None:
