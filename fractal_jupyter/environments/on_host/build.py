@@ -342,8 +342,6 @@ def _compile_in_background(sources: list[bytecode.Source], request: Mapping[str,
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)
         os.nice(19)
-        if sys.platform == "linux":
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         folder = Path(request["folder"])
         bytecode.compile_all(sources, request["bytecode_store"], alive=folder / METADATA)
         if is_complete(folder):
@@ -364,7 +362,6 @@ def _environ() -> dict[str, str]:
         "NO_COLOR": "1",
         "UV_NO_PROGRESS": "1",
         "UV_PYTHON_DOWNLOADS": "never",
-        "PYTHONUNBUFFERED": "1",
     }
     environ = {**os.environ, **plain}
     # What the machine trusts counts, not uv's own list; versions of uv differ in the name.
