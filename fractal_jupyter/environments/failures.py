@@ -77,8 +77,8 @@ _BUILD_FAILURES: dict[str, tuple[type[FractalError], str]] = {
     ),
     "foreign-folder": (
         AlreadyExists,
-        "{folder} exists and is no environment; it is left as it is. Move it away, or choose "
-        "another folder for task environments.",
+        "{folder} exists and is no environment; it is left as it is. Remove it if it is the rest "
+        "of one, move it away if not, or choose another folder for task environments.",
     ),
     "system": (
         CollectionError,
