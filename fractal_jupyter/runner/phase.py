@@ -36,6 +36,7 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
 )
 ACTIVE = ("pending", "running")
+BATCH_FILE = "batch.json"
 
 
 @dataclass(slots=True)
@@ -178,24 +179,27 @@ class PhaseRun:
         files: dict[str, bytes] = {}
         for live in batches:
             context.backend.host.mkdir(live.record.folder)
+            # Never again what has ended, nor what was cut off, unless that is wanted.
+            wanted = ACTIVE if self._reruns else ("pending",)
+            indexes = sorted(i for i, status in self._left(live).items() if status in wanted)
             document = {
-                **self._batch_document(live),
-                "units": [{"index": i, "args": args[i]} for i in sorted(live.units)],
+                **self._batch_document(len(indexes), live.record.name),
+                "units": [{"index": i, "args": args[i]} for i in indexes],
             }
-            files[f"{live.record.folder}/batch.json"] = json.dumps(document).encode()
+            files[f"{live.record.folder}/{BATCH_FILE}"] = json.dumps(document).encode()
         archive = self._worker()
         if not exists(context.backend.host, archive):
             context.backend.host.mkdir(str(archive.parent))
             files[str(archive)] = bundle()
         context.backend.host.write_many(files)
 
-    def _batch_document(self, live: LiveBatch) -> dict[str, Any]:
+    def _batch_document(self, count: int, name: str) -> dict[str, Any]:
         request = self.context.job.request
-        layout = self.context.backend.lay_out(len(live.units), self.meta)
+        layout = self.context.backend.lay_out(count, self.meta)
         return {
             "version": 1,
             "label": f"job {self.context.job.id}, step {self.step.position} "
-            f"({self.step.task_name}), {live.record.name}",
+            f"({self.step.task_name}), {name}",
             "command": list(self.command),
             "concurrency": layout.side_by_side,
             "warm": self.warm,
@@ -259,7 +263,7 @@ class PhaseRun:
         cancelled = self.context.cancelled()
         self._collect(batches, cancelled=cancelled)
         for live, status in zip(batches, polled, strict=True):
-            if status.state is BatchState.ENDED or self._is_silent(live, status):
+            if status.state is BatchState.ENDED or self._is_gone(live, status):
                 self._settle(live, status.reason, cancelled=cancelled)
             elif cancelled:
                 self._tell_to_end(live, status)
@@ -278,11 +282,13 @@ class PhaseRun:
             live.told_to_end = now
             scheduler.cancel([live.handle or {}], at_once=True)
 
-    def _is_silent(self, live: LiveBatch, status: BatchStatus) -> bool:
-        """Whether a worker that the scheduler knows nothing of shows no sign of life any more."""
+    def _is_gone(self, live: LiveBatch, status: BatchStatus) -> bool:
+        """Whether a worker unknown to the scheduler is done, or gives no sign of life."""
         if status.state is not BatchState.UNKNOWN:
             live.heartbeat = None
             return False
+        if not self._left(live):
+            return True
         heartbeat = live.follower.heartbeat()
         if live.heartbeat is None or live.heartbeat[0] != heartbeat:
             live.heartbeat = heartbeat, time.monotonic()
@@ -318,16 +324,17 @@ class PhaseRun:
 
     def _settle(self, live: LiveBatch, reason: str | None, *, cancelled: bool) -> None:
         """Decide what becomes of the units that a worker left behind."""
-        left = self._left(live)
-        if left and not cancelled and self._follow_another(live):
+        if not cancelled and self._left(live) and self._follow_another(live):
             return
         live.fruitless = 0 if live.fruitful else live.fruitless + 1
-        again = {"pending", "running"} if self._reruns else {"pending"}
-        if again & set(left.values()) and not cancelled and live.fruitless < MOST_FRUITLESS_STARTS:
-            # The next attempt on the same batch also reports the units that were running.
-            self._start([live])
-        else:
-            self._give_up(live, self._why(live, reason), cancelled=cancelled)
+        why = self._why(live, reason)
+        if not cancelled and live.fruitless < MOST_FRUITLESS_STARTS and self._is_there(live):
+            if not self._reruns:
+                self._write_off(live, why, statuses=("running",))
+            if self._left(live):
+                self._start([live])
+                return
+        self._give_up(live, why, cancelled=cancelled)
 
     def _follow_another(self, live: LiveBatch) -> bool:
         """Follow the worker that a supervisor started which died before it could say so."""
@@ -342,21 +349,37 @@ class PhaseRun:
         return {i: self.statuses[i] for i in live.units if self.statuses[i] in ACTIVE}
 
     def _give_up(self, live: LiveBatch, why: str, *, cancelled: bool) -> None:
-        """End a batch that is not started again, and say what became of its units, and why."""
+        """End a batch that is not started again."""
+        self._write_off(live, why, cancelled=cancelled)
+        self._end(live)
+
+    def _write_off(
+        self,
+        live: LiveBatch,
+        why: str,
+        *,
+        cancelled: bool = False,
+        statuses: Sequence[str] = ACTIVE,
+    ) -> None:
+        """Say what became of the units of a batch that nobody runs any more, and why."""
         changes = UnitChanges(self.statuses, self.is_init)
         why = why.rstrip(".")
         for index, status in self._left(live).items():
+            if status not in statuses:
+                continue
             if cancelled:
                 changes.set(index, "cancelled", error=CANCELLED)
             elif status == "running":
-                changes.interrupt([index], f"The unit was running when {why}.")
+                changes.interrupt(
+                    [index],
+                    f"The unit was running when {why}. What it had done until then is not known.",
+                )
             else:
                 changes.set(
                     index, "failed", problem="could_not_start", error=f"It never started: {why}."
                 )
         if changes.columns:
             self._record(changes)
-        self._end(live)
 
     def _end(self, live: LiveBatch) -> None:
         self.context.running.update_batches(
@@ -364,8 +387,15 @@ class PhaseRun:
         )
         del self.live[live.record.id]
 
+    def _is_there(self, live: LiveBatch) -> bool:
+        """Whether the files of the batch are still there: users tidy up."""
+        path = PurePosixPath(live.record.folder) / BATCH_FILE
+        return exists(self.context.backend.host, path)
+
     def _why(self, live: LiveBatch, reason: str | None) -> str:
         """Why a worker ended, in words, with the end of what it said itself."""
+        if not self._is_there(live):
+            return f"the folder of its batch, {live.record.folder}, was removed"
         why = reason or "its worker ended"
         path = PurePosixPath(live.record.folder) / WORKER_LOG
         said = read_if_there(self.context.backend.host, path).decode(errors="replace").strip()

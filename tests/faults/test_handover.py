@@ -172,7 +172,7 @@ def test_everything_is_killed_at_once_and_found_again(fractal: Fractal, tmp_path
     job = found.jobs.get(job.id).wait(60)
     assert job.status == "failed"
     assert [unit.status for unit in job.units()] == ["interrupted", "interrupted", "done", "done"]
-    assert "What the unit had done until then is not known" in (job.units()[0].error or "")
+    assert "had done until then is not known" in (job.units()[0].error or "")
     assert_consistent(found, job, before=FOUR)
     job.retry().wait(60)
     assert (job.status, job.error) == ("done", None)
