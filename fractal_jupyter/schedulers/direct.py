@@ -42,6 +42,8 @@ class DirectScheduler:
                 handles.append(self._start(submission))  # noqa: PERF401  one may fail
         except SchedulerError:
             self.cancel(handles, at_once=True)
+            for handle in handles:
+                self._children.pop(handle["pid"]).wait()
             raise
         return handles
 
