@@ -342,6 +342,9 @@ def _compile_in_background(sources: list[bytecode.Source], request: Mapping[str,
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)
         os.nice(19)
+        if sys.platform == "linux":
+            # Who imports the first task now must not wait for what is compiled in advance.
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         folder = Path(request["folder"])
         bytecode.compile_all(sources, request["bytecode_store"], alive=folder / METADATA)
         if is_complete(folder):
