@@ -2,7 +2,6 @@
 
 from fractal_jupyter.display.images import dataset_page, datasets_page, images_page
 from fractal_jupyter.display.job import job_page, jobs_page, steps_page
-from fractal_jupyter.display.log import log_page
 from fractal_jupyter.display.render_html import as_html
 from fractal_jupyter.display.resources import (
     checks_page,
@@ -25,7 +24,6 @@ datasets_html = as_html(datasets_page)
 images_html = as_html(images_page)
 job_html = as_html(job_page)
 jobs_html = as_html(jobs_page)
-log_html = as_html(log_page)
 plan_html = as_html(plan_page)
 profiles_html = as_html(profiles_page)
 resource_html = as_html(resource_page)

@@ -52,12 +52,12 @@ _COUNTERS: tuple[tuple[str, Tone], ...] = (
 )
 _WITH_TWO_PHASES = ("compound", "converter_compound")
 _STEP_COLUMNS = (
-    Column(width=1.8, right=True),
+    Column(width=3),
+    Column(width=30, grows=True),
+    Column(width=19),
+    Column(width=14, right=True),
     Column(width=18, grows=True),
-    Column(width=14),
-    Column(width=9.5, right=True),
-    Column(grows=True),
-    Column(width=10),
+    Column(width=16),
 )
 
 

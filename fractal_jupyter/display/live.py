@@ -6,6 +6,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from fractal_jupyter.display.canvas import Canvas, Frame, NotebookCanvas, make_canvas
@@ -52,7 +53,8 @@ class LiveJob:
         """
         snapshot = self._take()
         view = _view_of(snapshot)
-        view.show(snapshot)
+        with suppress(Exception):
+            view.show(snapshot)
         if not snapshot.over and notebook_shell() is not None:
             view.follow(self._take, self._changed)
 
@@ -78,7 +80,9 @@ def wait_with_display(
     view = _view_of(snapshot)
     view.stop_following()
     try:
-        view.open(snapshot)
+        # Whatever is wrong with the display, the waiting goes on.
+        with suppress(Exception):
+            view.open(snapshot)
         while not snapshot.over:
             left = DRAW_SECONDS if deadline is None else deadline - time.monotonic()
             if left <= 0:
@@ -87,7 +91,8 @@ def wait_with_display(
             wait_for_change(min(DRAW_SECONDS, left))
             time.sleep(max(0.0, min(looked + LOOK_SECONDS - time.monotonic(), LOOK_SECONDS)))
             snapshot = take()
-            view.draw(snapshot)
+            with suppress(Exception):
+                view.draw(snapshot)
     except KeyboardInterrupt:
         job = snapshot.job.id
         raise WaitInterrupted(
@@ -178,14 +183,14 @@ class _JobView:
                     snapshot = take()
                 else:
                     snapshot = replace(last, now=time.time())
+                with self._lock:
+                    if stop.is_set():
+                        return
+                    self.draw(snapshot)
             except Exception:
                 failures += 1
                 continue
             failures = 0
-            with self._lock:
-                if stop.is_set():
-                    return
-                self.draw(snapshot)
             if snapshot.over:
                 break
         stop.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar
 
 Tone: TypeAlias = Literal["", "good", "bad", "busy", "warn", "soft"]
@@ -73,7 +73,7 @@ class Column:
         title: Its heading; a table whose columns have none has no head.
         right: Whether it is aligned to the right, as numbers are.
         line: Whether its cells are never broken into lines; cells aligned to the right never are.
-        width: Its width in em, for tables whose layout must not move; 0 for as wide as needed.
+        width: Its share of the width in percent, for tables whose layout must not move.
         in_text: Whether terminals show it.
         grows: Whether it gives way first where there is little room.
     """
@@ -170,7 +170,7 @@ class Page:
     pill: Span | None = None
     corner: str = ""
     facts: tuple[Span, ...] = ()
-    blocks: tuple[Block, ...] = field(default=())
+    blocks: tuple[Block, ...] = ()
 
 
 def cell(

@@ -90,7 +90,7 @@ def _table(table: Table) -> Iterator[str]:
     if table.fixed:
         yield "<colgroup>"
         for column in table.columns:
-            yield f'<col style="width:{column.width:g}em">' if column.width else "<col>"
+            yield f'<col style="width:{column.width:g}%">'
         yield "</colgroup>"
     if any(column.title for column in table.columns):
         yield "<thead><tr>"
@@ -129,8 +129,8 @@ def _cell(column: Column, cell: Cell) -> str:
     if cell.indent:
         style += f";padding-left:{18 * cell.indent}px"
     title = f' title="{_text(cell.more, limit=MORE_LIMIT)}"' if cell.more else ""
-    keep = _class("line" if column.right or column.line else "")
-    return f'<td{keep} style="{style}"{title}>{inside}</td>'
+    names = ("line" if column.right or column.line else "", "grows" if column.grows else "")
+    return f'<td{_class(*names)} style="{style}"{title}>{inside}</td>'
 
 
 def _bar(bar: Bar) -> str:

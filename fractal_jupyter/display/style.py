@@ -71,7 +71,8 @@ background:var(--fj-fill);white-space:nowrap}
 .R .R-scroll{overflow-x:auto;margin:6px 0 0}
 .R table.R-table{border-collapse:collapse;border:0;margin:0;width:auto;min-width:40%;
 table-layout:auto;font-size:13px;color:inherit}
-.R table.R-fixed{table-layout:fixed;width:100%;min-width:620px}
+.R table.R-fixed{table-layout:fixed;width:100%;min-width:540px}
+.R .R-fixed td,.R .R-fixed td.R-grows{min-width:0;padding-right:12px}
 .R .R-table tr,.R .R-table tbody tr:nth-child(n){background:none;border:0}
 .R .R-table th,.R .R-table td{vertical-align:top;padding:5px 18px 5px 0;border:0;
 border-bottom:1px solid var(--fj-line);white-space:normal;max-width:34em;line-height:1.4;
@@ -82,6 +83,7 @@ overflow-wrap:break-word;color:inherit;background:none}
 .R .R-table th{font-size:12px;font-weight:500;color:var(--fj-soft);padding-top:2px;
 white-space:nowrap;vertical-align:bottom}
 .R .R-table .R-line{white-space:nowrap}
+.R .R-table .R-grows{min-width:9em}
 .R .R-table .R-gap td{color:var(--fj-soft);font-style:italic}
 .R .R-table .R-gap:hover{background:none}
 .R .R-under{font-size:12px;color:var(--fj-soft);min-height:1.4em}

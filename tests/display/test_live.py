@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from fractal_jupyter.display.live import WaitInterrupted, wait_with_display
+from fractal_jupyter.display.live import LiveJob, WaitInterrupted, wait_with_display
+from fractal_jupyter.display.snapshot import JobSnapshot
 from tests.display.kernels import Kernel, display_id, html_of, of_kind, running_kernel, text_of
 from tests.display.played import PlayedJob, at_once
+from tests.display.samples import make_step
 
 SETUP = """\
 import threading
@@ -147,6 +150,16 @@ def test_errors_of_looking_reach_who_waits() -> None:
     looks = iter([job(), job()])
     with pytest.raises(StopIteration):
         wait_with_display(lambda: next(looks), at_once, None)
+
+
+def test_records_that_cannot_be_shown_are_waited_for() -> None:
+    job = PlayedJob(3)
+
+    def odd() -> JobSnapshot:
+        return replace(job(), steps=(make_step(total=3, request=None),))
+
+    assert wait_with_display(odd, at_once, None)
+    LiveJob(odd).show()
 
 
 def test_an_interrupt_is_an_interrupt(capsys: pytest.CaptureFixture[str]) -> None:
