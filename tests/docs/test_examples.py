@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.conftest import page_home, store_in
 from tests.docs.pages import ROOT, Block, Page, matches, read_page, read_pages
 from tests.docs.run_examples import ARROW
+from tests.docs.stores import page_home, store_in
 
 RUNNER = Path(__file__).with_name("run_examples.py")
 PAGES = [page for page in read_pages() if page.examples(slow=True)]

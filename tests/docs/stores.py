@@ -58,18 +58,27 @@ def core_store(factory: pytest.TempPathFactory) -> Path:
     """A store with fractal-tasks-core, collected once however many processes run the tests."""
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "core"
-    path, ready = folder / "fractal.db", folder / "ready"
+    ready = folder / "ready"
     try:
         folder.mkdir()
     except FileExistsError:
-        wait_until(ready.exists, seconds=COLLECTING_SECONDS)
-        return path
-    fractal = Fractal(f"sqlite:///{path}")
-    fractal.collect(CORE)
-    fractal._store.database.close()
-    with fractal._store.database.engine.connect() as connection:
-        # What a copy of the file alone would lack is in the write-ahead log.
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    fractal.close()
+        wait_until(lambda: ready.exists() or not folder.exists(), seconds=COLLECTING_SECONDS)
+        return folder / "fractal.db" if ready.exists() else core_store(factory)
+    try:
+        _collect_core(folder / "fractal.db")
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
     ready.touch()
-    return path
+    return folder / "fractal.db"
+
+
+def _collect_core(path: Path) -> None:
+    fractal = Fractal(f"sqlite:///{path}")
+    try:
+        fractal.collect(CORE)
+        with fractal._store.database.engine.connect() as connection:
+            # Move into the file what a copy of it alone would lack.
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        fractal.close()
