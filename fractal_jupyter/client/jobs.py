@@ -8,6 +8,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from fractal_jupyter.client.listing import Listing
+from fractal_jupyter.display.log import LogText, log_text
 from fractal_jupyter.display.snapshot import JobSnapshot
 from fractal_jupyter.errors import InvalidArguments, JobFailed
 from fractal_jupyter.runner.folders import remove_job_folder
@@ -100,8 +101,8 @@ class Job:
             text=units_text,
         )
 
-    def log(self, unit: int | None = None) -> str:
-        """What a unit has written to its standard output and error, so far.
+    def log(self, unit: int | None = None) -> LogText:
+        """What a unit has written to its standard output and error, so far: text, shown as such.
 
         Args:
             unit: Index of the unit; by default the first one that failed, or else the first.
@@ -112,7 +113,8 @@ class Job:
         if unit is None:
             bad = self._bad_units(limit=1)
             unit = bad[0].index if bad else 0
-        return read_log(self._store, self._store.jobs.unit(self.id, unit))
+        text = read_log(self._store, self._store.jobs.unit(self.id, unit))
+        return log_text(text, title=f"Log of unit {unit} of job {self.id}")
 
     def cancel(self) -> Job:
         """Stop the job; `wait` returns when it has stopped. Units that are done are kept."""
