@@ -6,8 +6,6 @@ import logging
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-import sqlalchemy as sa
-
 from fractal_jupyter.errors import FractalError, HostError, StoreError
 from fractal_jupyter.models.manifest import TaskEntry
 from fractal_jupyter.models.profile import parse_profile
@@ -52,7 +50,7 @@ def drive(
 
     Raises:
         LeaseLost: The supervisor stops; the job is left as it is, for another one to go on.
-        StoreError, sqlalchemy.exc.SQLAlchemyError: The store does not work; the same.
+        StoreError: The store does not work; the same.
         HostError: What runs cannot be followed; the same.
     """
     event = waker.subscribe()
@@ -69,7 +67,7 @@ def drive(
         if job.waiting_for:
             running.set_waiting(job.id, None)
         outcome = _run_steps(context, store)
-    except (StoreError, HostError, sa.exc.SQLAlchemyError):
+    except (StoreError, HostError):
         raise
     except FractalError as error:
         outcome = StepOutcome("failed", str(error))

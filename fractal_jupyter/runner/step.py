@@ -154,12 +154,14 @@ class StepRun:
     def merge(self, entry: TaskEntry, phase: str) -> None:
         """Merge the outputs of the units that succeeded; the others do not undo them.
 
-        `phase` is the last one, or the first when it has asked for no unit of the last.
+        `phase` is the last one, or the first when it has asked for no unit of the last. An input
+        that the user has taken off the list meanwhile stays off it, whatever its unit says.
         """
         last = PHASES[entry.type][-1]
         running, job = self.context.running, self.context.job
         units = running.outputs(job.id, self.step.position, phase)
-        images = running.images(job.dataset_id)
+        images = {image.zarr_url: image for image in running.images(job.dataset_id)}
+        inputs = self._inputs(entry)
         outputs: dict[bool, list[UnitOutput]] = {True: [], False: []}
         for unit in units:
             output = parse_task_output(unit.output) if phase == last else TaskOutput()
@@ -167,11 +169,11 @@ class StepRun:
         if not outputs[False]:
             return
         merged = merge(
-            {image.zarr_url: image for image in images},
-            outputs[False],
+            images,
+            _without(set(inputs) - images.keys(), outputs[False], earlier=outputs[True]),
             zarr_dir=job.request["zarr_dir"],
             output_types=entry.output_types,
-            inputs=self._inputs(entry),
+            inputs=inputs,
             task_type=entry.type,
             earlier=outputs[True],
         )
@@ -215,6 +217,30 @@ class StepRun:
             f"of {total} unit{'s' if total > 1 else ''}. "
             f"Unit {first.index}{where}: {first.error}{kept}"
         )
+
+
+def _without(
+    gone: set[str], outputs: Sequence[UnitOutput], *, earlier: Sequence[UnitOutput]
+) -> list[UnitOutput]:
+    """The outputs without what they say of images that are gone, unless units removed these."""
+    gone = gone.difference(*(unit.output.image_list_removals for unit in earlier))
+    if not gone:
+        return list(outputs)
+    left = [
+        UnitOutput(
+            unit.unit,
+            unit.zarr_url,
+            TaskOutput(
+                tuple(u for u in unit.output.image_list_updates if u.zarr_url not in gone),
+                tuple(url for url in unit.output.image_list_removals if url not in gone),
+            ),
+        )
+        for unit in outputs
+    ]
+    # That nothing is left of it must not look as if no unit had said anything: all inputs would
+    # count as processed.
+    said = any(not unit.output.is_empty for unit in outputs)
+    return [] if said and all(unit.output.is_empty for unit in left) else left
 
 
 def plan_first_phase(

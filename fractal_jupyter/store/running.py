@@ -6,10 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from fractal_jupyter.errors import StoreError
 from fractal_jupyter.models.images import Image
 from fractal_jupyter.store.database import Database
 from fractal_jupyter.store.datasets import (
@@ -136,11 +138,7 @@ class Running:
     def cancel_requested(self, job_id: int) -> bool:
         """Whether somebody wants the job cancelled (a read, without the lease)."""
         with self._database.read() as connection:
-            return bool(
-                connection.execute(
-                    sa.select(jobs.c.cancel_requested).where(jobs.c.id == job_id)
-                ).scalar()
-            )
+            return bool(connection.execute(_CANCEL_REQUESTED, {"job": job_id}).scalar())
 
     # steps
 
@@ -294,16 +292,20 @@ class Running:
         changed: Sequence[Image],
         removed: Sequence[str],
     ) -> None:
-        """Change the image list and mark the outputs of the phase as merged, in one go."""
-        with self._write() as connection:
-            write_images(connection, dataset_id, changed)
-            insert_images(connection, dataset_id, added)
-            delete_images(connection, dataset_id, removed)
-            connection.execute(
-                sa.update(units)
-                .where(*_of_phase(step.job_id, step.position, phase), units.c.status == "done")
-                .values(merged=True)
-            )
+        """Change the image list and mark the outputs of the phase as merged, in one go.
+
+        Raises:
+            StoreError: Somebody has added one of the new images meanwhile: merge again.
+        """
+        done = *_of_phase(step.job_id, step.position, phase), units.c.status == "done"
+        try:
+            with self._write() as connection:
+                write_images(connection, dataset_id, changed)
+                insert_images(connection, dataset_id, added)
+                delete_images(connection, dataset_id, removed)
+                connection.execute(sa.update(units).where(*done).values(merged=True))
+        except sa.exc.IntegrityError as error:
+            raise StoreError("The image list was changed at the same moment.") from error
 
     # batches and their results
 
@@ -389,26 +391,65 @@ class Running:
             mode: How units are started, in words, when that has changed.
         """
         with self._write() as connection:
-            for columns, rows in _by_columns(changes).items():
+            for columns, rows in _by_columns(step.job_id, changes).items():
+                connection.execute(_update_units(columns), rows)
+            added = {name: change for name, change in counters.items() if change}
+            if added:
                 connection.execute(
-                    sa.update(units)
-                    .where(
-                        units.c.job_id == step.job_id, units.c.index == sa.bindparam("unit_index")
-                    )
-                    .values({name: sa.bindparam(name) for name in columns}),
-                    rows,
+                    _add_to_step(tuple(sorted(added))),
+                    {"of_job": step.job_id, "at": step.position, **_prefixed("plus_", added)},
                 )
-            values: dict[str, Any] = {
-                name: steps.c[name] + change for name, change in counters.items() if change
-            }
             if mode is not None:
-                values["mode"] = mode
-            if values:
-                _update_step(connection, step.job_id, step.position, **values)
+                _update_step(connection, step.job_id, step.position, mode=mode)
             for key, position in positions.items():
-                connection.execute(
-                    sa.update(batches).where(batches.c.id == key).values(positions=dict(position))
-                )
+                connection.execute(_UPDATE_POSITIONS, {"batch": key, "read": dict(position)})
+
+
+# What runs in every round, several times a second: putting a statement together takes longer than
+# running it.
+
+_CANCEL_REQUESTED = sa.select(jobs.c.cancel_requested).where(jobs.c.id == sa.bindparam("job"))
+
+_UPDATE_POSITIONS = (
+    sa.update(batches)
+    .where(batches.c.id == sa.bindparam("batch"))
+    .values(positions=sa.bindparam("read"))
+)
+
+
+@cache
+def _update_units(columns: tuple[str, ...]) -> sa.Update:
+    """Set columns of units; parameters: `of_job`, `unit`, and for each column `new_…`."""
+    return (
+        sa.update(units)
+        .where(units.c.job_id == sa.bindparam("of_job"), units.c.index == sa.bindparam("unit"))
+        .values({name: sa.bindparam(f"new_{name}") for name in columns})
+    )
+
+
+@cache
+def _add_to_step(counters: tuple[str, ...]) -> sa.Update:
+    """Add to counters of a step; parameters: `of_job`, `at`, and for each counter `plus_…`."""
+    return (
+        sa.update(steps)
+        .where(steps.c.job_id == sa.bindparam("of_job"), steps.c.position == sa.bindparam("at"))
+        .values({name: steps.c[name] + sa.bindparam(f"plus_{name}") for name in counters})
+    )
+
+
+def _by_columns(
+    job_id: int, changes: Mapping[int, Mapping[str, Any]]
+) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+    """Group the parameters of changes that set the same columns."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for index, values in changes.items():
+        parameters = {"of_job": job_id, "unit": index, **_prefixed("new_", values)}
+        groups.setdefault(tuple(sorted(values)), []).append(parameters)
+    return groups
+
+
+def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {prefix + name: value for name, value in values.items()}
 
 
 def _of_phase(job_id: int, position: int, phase: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -434,13 +475,3 @@ def _update_step(connection: sa.Connection, job_id: int, position: int, **values
         .where(steps.c.job_id == job_id, steps.c.position == position)
         .values(**values)
     )
-
-
-def _by_columns(
-    changes: Mapping[int, Mapping[str, Any]],
-) -> dict[tuple[str, ...], list[dict[str, Any]]]:
-    """Group changes that set the same columns, so that each group is one prepared statement."""
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for index, values in changes.items():
-        groups.setdefault(tuple(sorted(values)), []).append({"unit_index": index, **values})
-    return groups
