@@ -37,6 +37,8 @@ from .wire import (
 _NOT_FOR_US = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 # Imports that write more than that do not have it repeated in the log of each unit.
 _MOST_SAID = 65536
+# From so many units on it pays to make forking cheaper before the first.
+_MANY_UNITS = 100
 
 
 def main(control: int, setup: str) -> Callable[[], None]:
@@ -65,6 +67,7 @@ class _Setup(NamedTuple):
         learned: Path of the file of modules to import later.
         said: Path of the file that is standard output and error of this process.
         announce: Whether to tell the pid of each unit when it starts.
+        units: How many units there will be.
     """
 
     command: List[str]
@@ -74,6 +77,7 @@ class _Setup(NamedTuple):
     learned: str
     said: str
     announce: bool
+    units: int
 
 
 class _Forker:
@@ -99,24 +103,27 @@ class _Forker:
         for name in self._setup.preload if script.steady else ():
             _import_quietly(name)
         self._check()
+        child_handler = int(signal.SIGCHLD), unit.raw_handler(signal.SIGCHLD)
         wake, wake_write = self._watch_children()
         handlers = tuple(
-            (number, handler)
+            (int(number), handler)
             for number in _NOT_FOR_US
-            for handler in [signal.getsignal(number)]
+            for handler in [unit.raw_handler(number)]
             if handler is not None  # None: set by C code, whose business it then is
         )
-        mask = frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, [n for n, _ in handlers]))
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [number for number, _ in handlers])
         for number, _ in handlers:
             signal.signal(number, signal.SIG_IGN)
+        if self._setup.units >= _MANY_UNITS:
+            linux.use_huge_pages()
         self._wake = wake
         nature = unit.Nature(
             code=script.code,
             namespace=namespace,
             parent=os.getpid(),
             private=(self._control, wake, wake_write),
-            handlers=(*handlers, (signal.SIGCHLD, signal.SIG_DFL)),
-            mask=mask,
+            handlers=(*handlers, child_handler),
+            mask=frozenset(map(int, mask)),
             said=said,
             renewals=(),
             modules=frozenset(),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import sys
-from typing import Any, Callable, Iterator, List, Optional
+from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 LINUX = sys.platform.startswith("linux")
 
+_HUGE = 2 * 1024 * 1024
+_MADV_COLLAPSE = 25
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_SIGKILL = 9  # the enumeration in `signal` takes a forked process much longer
 
 
 def _load() -> Any:
@@ -22,7 +24,13 @@ def _load() -> Any:
         import ctypes  # not every Python is built with it
     except ImportError:
         return None
-    return ctypes.CDLL(None)
+    libc = ctypes.CDLL(None)
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    libc.memmove.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
+    # Functions are looked up when they are named first; not by each forked process, please.
+    libc.fflush.argtypes = [ctypes.c_void_p]
+    libc.prctl.argtypes = [ctypes.c_int, ctypes.c_ulong]
+    return libc
 
 
 _libc = _load()
@@ -32,13 +40,13 @@ HAS_PRCTL = _libc is not None
 def adopt_orphans() -> None:
     """Become the parent of every descendant that loses its own."""
     if _libc is not None:
-        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with(parent: int) -> None:
     """Be killed when the parent ends, which has the id `parent`; at once if it has ended."""
     if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        _libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
@@ -47,6 +55,39 @@ def flush_c_streams() -> None:
     """Write out what C code has printed and the C library still holds."""
     if _libc is not None:
         _libc.fflush(None)
+
+
+def overwrite(address: int, data: bytes) -> None:
+    """Write to the memory of this process."""
+    if _libc is not None:
+        _libc.memmove(address, data, len(data))
+
+
+def use_huge_pages() -> None:
+    """Put the memory of this process on huge pages, as far as the kernel can (6.1 and newer).
+
+    To fork, and to end what was forked, costs time for every page. Memory that is mostly empty is
+    left as it is, so that nothing grows.
+    """
+    if _libc is None:
+        return
+    for start, end, used in _private_memory():
+        start += -start % _HUGE
+        end -= end % _HUGE
+        if start < end and 2 * used > end - start:
+            _libc.madvise(start, end - start, _MADV_COLLAPSE)
+
+
+def _private_memory() -> Iterator[Tuple[int, int, int]]:
+    """Writable memory that is no file: where it begins and ends, and how much of it is in use."""
+    start = end = 0
+    for line in _read("/proc/self/smaps").decode(errors="surrogateescape").splitlines():
+        fields = line.split(None, 5)
+        if "-" in fields[0]:
+            is_private = fields[1] == "rw-p" and (len(fields) < 6 or fields[5] == "[heap]")
+            start, end = (int(part, 16) for part in fields[0].split("-")) if is_private else (0, 0)
+        elif fields[0] == "Anonymous:" and end:
+            yield start, end, int(fields[1]) * 1024
 
 
 def be_expendable() -> None:

@@ -35,6 +35,9 @@ from .wire import MODULES
 
 Hook = Callable[[Type[BaseException], BaseException, Optional[TracebackType]], object]
 
+# The module below `signal`, without enumerations: they take a forked process long.
+_signal: Any = sys.modules["_signal"]
+_MT19937_WORDS = 624
 # What the interpreter says when it cannot write its standard output at its end.
 _LOST_OUTPUT = 120
 _FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
@@ -104,14 +107,19 @@ def settle(nature: Nature, place: Place) -> None:
     for fd in nature.private:
         os.close(fd)
     for number, handler in nature.handlers:
-        signal.signal(number, handler)
-    signal.pthread_sigmask(signal.SIG_SETMASK, nature.mask)
+        _signal.signal(number, handler)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, nature.mask)
     sys.argv = place.argv
     if hasattr(sys, "orig_argv"):
         sys.orig_argv = place.orig_argv
     for renew in nature.renewals:
         renew()
     gc.enable()
+
+
+def raw_handler(number: int) -> Any:
+    """What a signal does, as `settle` wants it."""
+    return _signal.getsignal(number)
 
 
 def renewals() -> Tuple[Callable[[], object], ...]:
@@ -123,7 +131,7 @@ def renewals() -> Tuple[Callable[[], object], ...]:
     if "multiprocessing.process" in modules:
         found.append(_renew_multiprocessing(modules["multiprocessing.process"]))
     if "numpy.random.mtrand" in modules:
-        found.append(modules["numpy.random.mtrand"].seed)
+        found.append(_renew_numpy(modules["numpy.random.mtrand"]))
     if "threading" in modules:
         main_thread = modules["threading"].main_thread()
         if hasattr(main_thread, "_set_native_id"):
@@ -146,6 +154,23 @@ def _renew_multiprocessing(process: Any) -> Callable[[], object]:
     def renew() -> None:
         process.current_process().authkey = os.urandom(32)
         process.ORIGINAL_DIR = os.getcwd()
+
+    return renew
+
+
+def _renew_numpy(mtrand: Any) -> Callable[[], object]:
+    """Give the generator behind `numpy.random.random` and the like a state from the system.
+
+    That is what its `seed()` does as well, with ten times the effort.
+    """
+    generator = mtrand._rand._bit_generator
+    if type(generator).__name__ != "MT19937":
+        return mtrand.seed  # type: ignore[no-any-return]
+    address: int = generator.ctypes.state_address
+    position = (_MT19937_WORDS).to_bytes(4, sys.byteorder)  # all used: mixed before the next draw
+
+    def renew() -> None:
+        linux.overwrite(address, os.urandom(4 * _MT19937_WORDS) + position)
 
     return renew
 
@@ -277,7 +302,8 @@ def _finalize(namespace: Dict[str, Any]) -> bool:
     written = _flush_standard_files()
     if not _thread._count():  # daemons would stumble over what is missing
         _clear(namespace)
-        gc.collect()
+        # A full collection also clears caches, which costs more than all the rest of the end.
+        gc.collect(2 if gc.get_objects(generation=2) else 1)
     _flush_files()
     _flush_quietly(sys.stderr)
     _flush_quietly(sys.stdout)

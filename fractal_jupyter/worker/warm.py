@@ -128,6 +128,7 @@ class Forker:
             "learned": self._learned,
             "said": self.output,
             "announce": batch.memory_limit is not None,
+            "units": len(batch.units),
         }
 
     def start(self, slot: int, *, report: bool) -> None:
