@@ -22,6 +22,9 @@ from benchmarks.common import (
     timed,
 )
 
+# What the script imports, and what argparse loads when it is used.
+MODULES = "command_line,locale,shutil"
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
@@ -40,7 +43,7 @@ def measure(options: argparse.Namespace) -> Sequence[Row]:
 
         def against() -> float:
             command = [
-                *(sys.executable, peer("fork_loop.py"), str(TASKS / "noop.py"), "command_line"),
+                *(sys.executable, peer("fork_loop.py"), str(TASKS / "noop.py"), MODULES),
                 *(str(options.units), str(SIDE_BY_SIDE)),
             ]
             return timed(lambda: subprocess.run(command, cwd=folder, check=True))

@@ -2,9 +2,10 @@
 
 No log, no time, no memory, no result is recorded, and nothing survives: it is as fast as it gets.
 
-    python fork_loop.py SCRIPT MODULE UNITS SIDE_BY_SIDE
+    python fork_loop.py SCRIPT MODULES UNITS SIDE_BY_SIDE
 
-MODULE is what SCRIPT imports. Works in the current folder.
+MODULES, with commas between them, are those that SCRIPT has loaded when it ends. Works in the
+current folder.
 """
 
 import gc
@@ -15,9 +16,10 @@ import sys
 import traceback
 
 
-def main(script, module, units, side_by_side):
+def main(script, modules, units, side_by_side):
     sys.path[0] = os.path.dirname(script)
-    importlib.import_module(module)
+    for module in modules.split(","):
+        importlib.import_module(module)
     with open(script) as file:
         code = compile(file.read(), script, "exec")
     gc.freeze()

@@ -122,13 +122,14 @@ def _release(connection: sa.Connection, lease: Lease) -> None:
     )
 
 
+_HOLDER = sa.select(leases.c.token, leases.c.epoch, leases.c.released).where(
+    leases.c.owner == sa.bindparam("of")
+)
+
+
 def check(connection: sa.Connection, lease: Lease) -> None:
     """Raise `LeaseLost` unless `lease` still holds; called first in every write of a supervisor."""
-    row = connection.execute(
-        sa.select(leases.c.token, leases.c.epoch, leases.c.released).where(
-            leases.c.owner == lease.owner
-        )
-    ).one_or_none()
+    row = connection.execute(_HOLDER, {"of": lease.owner}).one_or_none()
     if row is None or row.released or (row.token, row.epoch) != (lease.token, lease.epoch):
         raise LeaseLost(
             f"Another supervisor drives the jobs of {lease.owner} now; this one ends. "
