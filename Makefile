@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 # Python of the environment, and how many tests run side by side.
 PYTHON ?= $(shell tests/find-pythons | head -n 1 | cut -d ' ' -f 2)
 JOBS ?= 2
+# What `make quick` runs (all by default), and what is also run on the other Pythons.
+TESTS ?=
+OTHER_TESTS ?= tests/models tests/engine tests/hosts tests/store tests/client tests/test_layers.py
 # uv brings its own list of certificates; what the machine trusts is what counts here.
 export UV_SYSTEM_CERTS ?= 1
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
@@ -42,7 +45,7 @@ test: system-packages lint
 	@$(MAKE) --no-print-directory other-pythons
 
 quick: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow'
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow' $(TESTS)
 
 # One environment and one quick run for each supported Python beside the main one.
 other-pythons: $(VENV)/.dev
@@ -51,6 +54,7 @@ other-pythons: $(VENV)/.dev
 	    [ "$$version" = "$$main" ] && continue; \
 	    echo "The quick tests on Python $$version"; \
 	    $(MAKE) --no-print-directory quick PYTHON="$$python" VENV=.venv-$$version \
+	        TESTS="$(OTHER_TESTS)" \
 	        </dev/null || exit 1; \
 	done
 
