@@ -45,8 +45,19 @@ def drive(
     backends: Backends,
     waker: Waker,
     notify: str | None,
+    patient: bool,
 ) -> None:
     """Run what is missing of a job and record how it ended.
+
+    Args:
+        job: The job.
+        store: The store.
+        running: What is written to the store.
+        backends: Where jobs run.
+        waker: Wakes and stops us.
+        notify: Where workers may wake us.
+        patient: Whether an error that nobody has foreseen is raised, for another attempt, and
+            does not end the job.
 
     Raises:
         LeaseLost: The supervisor stops; the job is left as it is, for another one to go on.
@@ -72,6 +83,8 @@ def drive(
     except FractalError as error:
         outcome = StepOutcome("failed", str(error))
     except Exception as error:
+        if patient:
+            raise
         log.exception("job %s: internal error", job.id)
         outcome = _abandon(job, running, backends, error)
     finally:

@@ -51,6 +51,7 @@ class LiveBatch:
         submissions: How often it was started.
         fruitless: How often in a row it was started and no unit ended.
         fruitful: Whether a unit has ended since it was started last.
+        damaged: Whether some of what its workers recorded cannot be read.
         told_to_end: When it was told to end (`time.monotonic()`).
         heartbeat: The last sign of life, and since when it has not changed.
     """
@@ -62,6 +63,7 @@ class LiveBatch:
     submissions: int
     fruitless: int
     fruitful: bool = False
+    damaged: bool = False
     told_to_end: float | None = None
     heartbeat: tuple[bytes, float] | None = None
 
@@ -263,8 +265,11 @@ class PhaseRun:
         cancelled = self.context.cancelled()
         self._collect(batches, cancelled=cancelled)
         for live, status in zip(batches, polled, strict=True):
-            if status.state is BatchState.ENDED or self._is_gone(live, status):
+            if status.state is BatchState.ENDED:
                 self._settle(live, status.reason, cancelled=cancelled)
+            elif self._is_gone(live, status):
+                why = f"there was no sign of life from its worker any more ({status.reason})"
+                self._settle(live, why, cancelled=cancelled)
             elif cancelled:
                 self._tell_to_end(live, status)
 
@@ -304,6 +309,7 @@ class PhaseRun:
                 changes.apply(attempt, record)
             live.fruitful = live.fruitful or changes.ended > ended
             if changes.damaged > damaged:
+                live.damaged = True
                 log.warning("%s has damaged records in %s", live.record.name, live.record.folder)
             if live.follower.positions != before:
                 positions[live.record.id] = live.follower.positions
@@ -397,6 +403,8 @@ class PhaseRun:
         if not self._is_there(live):
             return f"the folder of its batch, {live.record.folder}, was removed"
         why = reason or "its worker ended"
+        if live.damaged:
+            why += " (some of what it recorded, perhaps of this unit, is damaged)"
         path = PurePosixPath(live.record.folder) / WORKER_LOG
         said = read_if_there(self.context.backend.host, path).decode(errors="replace").strip()
         return f"{why}; the worker said: {said[-1_000:]}" if said else why

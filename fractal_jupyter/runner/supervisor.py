@@ -27,6 +27,8 @@ BEAT_SECONDS = 2.0
 IDLE_SECONDS = 60.0
 MOST_JOBS_AT_ONCE = 64
 LONGEST_BACK_OFF_SECONDS = 60.0
+# After so many failures in a row an internal error ends a job; what had not ended is lost then.
+MOST_INTERNAL_ERRORS = 3
 
 
 def take_lease(store: Store, owner: str, address: str | None) -> Lease | None:
@@ -180,6 +182,7 @@ class Supervisor:
                 backends=self.backends,
                 waker=self.waker,
                 notify=self.alarm.address,
+                patient=entry.failures < MOST_INTERNAL_ERRORS,
             )
         except LeaseLost:
             self.waker.stop()
@@ -189,7 +192,7 @@ class Supervisor:
             self.alarm.ring()
 
     def _put_off(self, job: JobRecord, entry: Drive, error: Exception) -> None:
-        """The store or the host did not work: try again later, and less and less often."""
+        """The store, the host or we did not work: try again later, and less and less often."""
         worked = time.monotonic() - entry.started > LONGEST_BACK_OFF_SECONDS
         entry.failures = 1 if worked else entry.failures + 1
         pause = min(2.0**entry.failures, LONGEST_BACK_OFF_SECONDS)

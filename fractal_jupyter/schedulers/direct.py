@@ -88,7 +88,7 @@ class DirectScheduler:
                 return BatchStatus(BatchState.ENDED)
             case _:
                 return BatchStatus(
-                    BatchState.UNKNOWN, f"its worker runs on {handle['host']}, not on this machine"
+                    BatchState.UNKNOWN, f"it runs on {handle['host']}, not on this machine"
                 )
 
     def cancel(self, handles: Sequence[Handle], *, at_once: bool = False) -> None:

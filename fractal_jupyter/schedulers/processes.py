@@ -43,11 +43,13 @@ def start_ticks(pid: int) -> int | None:
 def alive(process: dict[str, Any]) -> bool | None:
     """Whether the process with that identity lives; None when it cannot be known from here."""
     here = machine()
-    if process.get("host") != here["host"]:
-        return None
-    if process.get("boot") != here["boot"]:
-        # The same name with another boot: rebooted since, or another machine of that name.
-        return False if here["boot"] and process.get("boot") else None
+    if not here["boot"] or process.get("boot") != here["boot"]:
+        if process.get("host") != here["host"]:
+            return None
+        if process.get("boot") != here["boot"]:
+            # The same name with another boot: rebooted since, or another machine of that name.
+            return False if here["boot"] and process.get("boot") else None
+    # From here on it is this machine: a boot has one, but a machine may change its name.
     if process.get("namespace") != here["namespace"]:
         return None
     started = start_ticks(int(process["pid"]))

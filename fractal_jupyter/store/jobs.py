@@ -204,10 +204,11 @@ class Jobs:
     def remove(self, key: int) -> JobRecord:
         """Forget a job that is over; its folder is the caller's business."""
         job = self.get(key)
-        if job.status not in FINAL_JOBS:
-            raise NotAllowed(f"Job {key} is {job.status}; cancel it before you remove it.")
         with self._database.write() as connection:
-            connection.execute(
+            removed = connection.execute(
                 sa.delete(jobs).where(jobs.c.id == key, jobs.c.status.in_(FINAL_JOBS))
-            )
+            ).rowcount
+        if not removed:
+            # It was not over, or somebody has retried it at this moment: its folder is needed.
+            raise NotAllowed(f"Job {key} is not over; cancel it before you remove it.")
         return job

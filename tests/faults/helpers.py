@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.jobs import Job
 from fractal_jupyter.runner import launch
@@ -20,6 +22,7 @@ from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.schedulers.processes import alive
 from fractal_jupyter.store.jobs import FINAL_JOBS, UNIT_COUNTERS
 from fractal_jupyter.store.store import Store
+from fractal_jupyter.store.tables import units
 from fractal_jupyter.worker.records import decode_lines
 from tests.toy import wait_until
 
@@ -83,17 +86,19 @@ def other_supervisor(
     *,
     call: int = 1,
     by: signal.Signals = signal.SIGKILL,
+    error: str | None = None,
     settings: Mapping[str, Any] | None = None,
     idle_seconds: float = 60.0,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A supervisor that is not the client's child, and that gets a signal at `point`.
+    """A supervisor that is not the client's child, and to which something happens at `point`.
 
     Args:
         store: The store that it drives.
         point: `module:Class.function`, without the package's name.
         moment: `before` or `after` that function.
-        call: At which call; 1 is the first.
+        call: At which call; 1 is the first, 0 is every one.
         by: The signal.
+        error: An exception that is raised there instead, `module:Class`.
         settings: Values of module-level names, by `module:NAME`.
         idle_seconds: How long it stays when there is nothing to do.
     """
@@ -103,7 +108,7 @@ def other_supervisor(
             "point": f"fractal_jupyter.{point}",
             "moment": moment,
             "call": call,
-            "signal": by.name,
+            **({"error": error} if error else {"signal": by.name}),
         }
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("saboteur.py")), json.dumps(specification)],
@@ -182,17 +187,17 @@ def assert_consistent(
 
 
 def _assert_units_are_final(store: Store, job: Job) -> None:
-    units = store.jobs.units(job.id)
-    assert [unit.index for unit in units] == list(range(len(units)))
-    for unit in units:
+    all_units = store.jobs.units(job.id)
+    assert [unit.index for unit in all_units] == list(range(len(all_units)))
+    for unit in all_units:
         assert unit.status in ("done", "failed", "cancelled", "interrupted"), unit
         assert unit.status == "done" or unit.error, f"no reason given: {unit}"
 
 
 def _assert_counters_are_right(store: Store, job: Job) -> None:
-    units = store.jobs.units(job.id)
+    all_units = store.jobs.units(job.id)
     for step in store.jobs.steps(job.id):
-        counts = Counter(unit.status for unit in units if unit.step == step.position)
+        counts = Counter(unit.status for unit in all_units if unit.step == step.position)
         counts["total"] = counts.total()
         assert {name: getattr(step, name) for name in UNIT_COUNTERS} == {
             name: counts[name] for name in UNIT_COUNTERS
@@ -223,9 +228,10 @@ def _assert_images_are_what_units_said(
     fractal: Fractal, job: Job, before: Collection[str], removed: Collection[str]
 ) -> None:
     expected: dict[str, dict[str, Any]] = {url: {} for url in before}
-    for slim in fractal._store.jobs.units(job.id, status="done"):
-        unit = fractal._store.jobs.unit(job.id, slim.index)
-        output = unit.output or {}
+    query = sa.select(units.c.output).where(units.c.job_id == job.id, units.c.status == "done")
+    with fractal._store.database.read() as connection:
+        outputs = connection.execute(query.order_by(units.c.index)).scalars().all()
+    for output in filter(None, outputs):
         for update in output.get("image_list_updates", []):
             expected.setdefault(update["zarr_url"], {}).update(update.get("attributes", {}))
         for url in output.get("image_list_removals", []):

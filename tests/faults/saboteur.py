@@ -1,8 +1,9 @@
 """Runs a supervisor that dies, or stops, at an exact moment: `python saboteur.py SPECIFICATION`.
 
 The specification is JSON: `point` (`module:Class.function`), `moment` (`before` or `after`),
-`call` (1 for the first), `signal` (its name), and `settings` (values by `module:NAME`). Without a
-point it is a supervisor as any other, with these settings.
+`call` (1 for the first, 0 for all), `signal` (its name) or `error` (`module:Class`), and
+`settings` (values by `module:NAME`). Without a point it is a supervisor as any other, with these
+settings.
 """
 
 from __future__ import annotations
@@ -45,20 +46,23 @@ def _sabotage(specification: Mapping[str, Any]) -> None:
     calls = itertools.count(1)
 
     def sabotaged(*args: Any, **options: Any) -> Any:
-        now = next(calls) == specification["call"]
+        now = next(calls) == specification["call"] or not specification["call"]
         if now and specification["moment"] == "before":
-            _strike(specification["signal"])
+            _strike(specification)
         result = original(*args, **options)
         if now and specification["moment"] == "after":
-            _strike(specification["signal"])
+            _strike(specification)
         return result
 
     setattr(owner, attribute, sabotaged)
 
 
-def _strike(name: str) -> None:
+def _strike(specification: Mapping[str, Any]) -> None:
+    if "error" in specification:
+        owner, name = _find(specification["error"])
+        raise getattr(owner, name)("made up by a test")
     # To this very thread: a signal to the process may stop it an instant later.
-    signal.pthread_kill(threading.get_ident(), signal.Signals[name])
+    signal.pthread_kill(threading.get_ident(), signal.Signals[specification["signal"]])
 
 
 if __name__ == "__main__":

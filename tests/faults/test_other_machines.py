@@ -87,7 +87,7 @@ def test_a_pid_was_given_to_another_process(fractal: Fractal, tmp_path: Path) ->
 def test_a_worker_of_another_machine_is_followed(fractal: Fractal, tmp_path: Path) -> None:
     store = fractal._store
     job = running_job(fractal, tmp_path / "gate")
-    move_processes(store, host="elsewhere")
+    move_processes(store, host="elsewhere", boot="another")
     with other_supervisor(store, settings=SETTINGS) as process:
         wait_for_leader(store, process)
         (tmp_path / "gate").touch()
@@ -101,7 +101,7 @@ def test_a_worker_of_another_machine_is_cancelled(fractal: Fractal, tmp_path: Pa
     store = fractal._store
     job = running_job(fractal, tmp_path / "gate")
     (worker,) = worker_pids(store)
-    move_processes(store, host="elsewhere")
+    move_processes(store, host="elsewhere", boot="another")
     with other_supervisor(store, settings=SETTINGS) as process:
         wait_for_leader(store, process)
         job.cancel().wait(60)
@@ -116,7 +116,7 @@ def test_a_worker_of_another_machine_is_dead(fractal: Fractal, tmp_path: Path) -
     store = fractal._store
     job = running_job(fractal, tmp_path / "gate")
     kill_workers(store)
-    move_processes(store, host="elsewhere")
+    move_processes(store, host="elsewhere", boot="another")
     (tmp_path / "gate").touch()
     with other_supervisor(store, settings=SETTINGS) as process:
         wait_for_leader(store, process)

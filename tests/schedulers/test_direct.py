@@ -60,10 +60,11 @@ def test_all_are_started_or_none(tmp_path: Path) -> None:
 def test_nothing_is_known_of_the_processes_of_another_machine(tmp_path: Path) -> None:
     scheduler = DirectScheduler()
     (handle,) = scheduler.submit([submission(tmp_path, "/bin/sleep", "1001.75")])
-    (status,) = scheduler.poll([{**handle, "host": "elsewhere"}])
+    other = {**handle, "host": "elsewhere", "boot": "another"}
+    (status,) = scheduler.poll([other])
     assert status.state is BatchState.UNKNOWN
     assert "elsewhere" in (status.reason or "")
-    scheduler.cancel([{**handle, "host": "elsewhere"}])
+    scheduler.cancel([other])
     assert scheduler.poll([handle])[0].state is BatchState.RUNNING
     scheduler.cancel([handle], at_once=True)
     wait_until(lambda: scheduler.poll([handle])[0].state is BatchState.ENDED)

@@ -26,9 +26,15 @@ def test_a_process_that_has_ended_is_not_alive_even_as_a_zombie() -> None:
 
 def test_what_cannot_be_known_from_here_is_not_claimed() -> None:
     me = identity()
-    assert alive({**me, "host": "elsewhere"}) is None
+    assert alive({**me, "host": "elsewhere", "boot": "another"}) is None
     assert alive({**me, "namespace": "pid:[1]"}) is None
     assert alive({**me, "boot": "another"}) is False
+
+
+def test_a_machine_that_has_changed_its_name_is_still_this_one() -> None:
+    me = identity()
+    assert alive({**me, "host": "as it was called at home"}) is True
+    assert alive({**me, "host": "as it was called at home", "started": 1}) is False
 
 
 RENAME = """
