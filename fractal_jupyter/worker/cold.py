@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Dict, Optional, Tuple
+from typing import Dict, Iterator, Optional, Tuple
 
 from . import processes
 from .batch import Batch
@@ -53,3 +53,11 @@ class Starter:
         slot, started = self._running.pop(pid)
         del self.slots[slot]
         return processes.reap(slot, pid, started)
+
+    def all_ended(self) -> Iterator[Exit]:
+        """Wait for all units that have ended."""
+        for pid, (slot, started) in list(self._running.items()):
+            unit = processes.reap_if_ended(slot, pid, started)
+            if unit is not None:
+                del self._running[pid], self.slots[slot]
+                yield unit

@@ -31,6 +31,7 @@ from .wire import (
     KILL,
     READY,
     REFUSED,
+    RETURNED,
 )
 
 # Sent by hand or by schedulers to every process of a job; the worker decides what they mean.
@@ -86,6 +87,7 @@ class _Forker:
         self._setup = setup
         self._running: Dict[int, Tuple[int, float]] = {}  # pid: slot, start
         self._places: Dict[int, unit.Place] = {}
+        self._unfit = False
         try:
             self._nature = self._prepare(started)
         except _Unfit as unfit:
@@ -114,6 +116,7 @@ class _Forker:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, [number for number, _ in handlers])
         for number, _ in handlers:
             signal.signal(number, signal.SIG_IGN)
+        unit.forbid_warning()
         if self._setup.units >= _MANY_UNITS:
             linux.use_huge_pages()
         self._wake = wake
@@ -170,6 +173,7 @@ class _Forker:
         try:
             self._check()
         except _Unfit as unfit:
+            self._unfit = True
             self._tell(GIVE_UP, {"reason": str(unfit)})  # but go on with what is running
             return
         self._nature = self._ready(self._nature, started)
@@ -227,6 +231,9 @@ class _Forker:
             self._reap()
 
     def _fork(self, slot: int, *, report: bool) -> Optional[Callable[[], None]]:
+        if self._unfit:
+            self._send(RETURNED, slot)
+            return None
         place = self._place(slot)
         started = time.time()
         try:

@@ -18,7 +18,7 @@ from .outcome import how_it_ended
 from .processes import Exit
 from .segments import Segments
 from .slots import Kept, keep_file
-from .warm import Forked, Forker, GaveUp, Ready, Refused
+from .warm import Forked, Forker, GaveUp, Ready, Refused, Returned
 
 # So often is a forker that was killed replaced; then something is wrong with forking itself.
 MOST_RESTARTS = 3
@@ -33,15 +33,14 @@ class Lost(NamedTuple):
     how: str
 
 
-Event = Union[Exit, Refused, Lost]
+Event = Union[Exit, Refused, Returned, Lost]
 
 
 class Launcher:
     """Starts units, and tells when they have ended.
 
     Attributes:
-        ready: Whether units can be started now.
-        warm: Whether they are forked.
+        warm: Whether units are forked.
         wake: When `tick` has something to do, as `time.monotonic()`.
     """
 
@@ -51,6 +50,7 @@ class Launcher:
         *,
         folder: str,
         slots: str,
+        units: int,
         preload: Sequence[str],
         journal: Journal,
         logs: Segments,
@@ -62,16 +62,18 @@ class Launcher:
             batch: Whose units.
             folder: The folder of the attempt.
             slots: The folder of the slots.
+            units: How many units there are.
             preload: Modules that a forker imports beyond what the script names.
             journal: Is told how units are started.
             logs: Gets what a forker wrote that did not work.
             poll: Where forkers are listened to.
         """
-        self.ready = self.warm = False
+        self.warm = False
         self.wake = float("inf")
         self._batch = batch
         self._folder = folder
         self._slots = slots
+        self._units = units
         self._preload = tuple(preload)
         self._journal = journal
         self._logs = logs
@@ -81,13 +83,19 @@ class Launcher:
         self._by_fd: Dict[int, Forker] = {}
         self._current: Optional[Forker] = None
         self._learning: Tuple[str, ...] = ()
-        self._started = self._deaths = 0
+        self._deaths = 0
         self._children = linux.Children()
-        reason = warm.unfit(batch) if batch.warm else "switched off"
+        self._used: List[Forker] = []
+        reason = warm.unfit(batch, units) if batch.warm else "switched off"
         if reason is None:
             self._start_forker()
         else:
             self._go_cold(reason)
+
+    @property
+    def ready(self) -> bool:
+        """Whether units can be started now."""
+        return self._current.ready if self._current is not None else not self.warm
 
     # units
 
@@ -147,17 +155,10 @@ class Launcher:
                 elif not isinstance(message, Forked):
                     yield message
             if forker is not self._current and not forker.slots:
-                os.kill(forker.pid, signal.SIGKILL)  # that was its last unit
+                self._end(forker)  # that was its last unit
         except EOFError:
             self._hang_up(forker)
-            if forker.pid in self._forkers:
-                # Should it live, it is of no use any more; its end is noticed by `reap`.
-                os.kill(forker.pid, signal.SIGKILL)
-
-    def _hang_up(self, forker: Forker) -> None:
-        if self._by_fd.pop(forker.fd, None) is not None:
-            self._poll.unregister(forker.fd)
-            forker.close()
+            self._end(forker)  # should it live, it is of no use; `reap` notices its end
 
     def learn(self, modules: List[str]) -> None:
         """Import modules into the process that units are forked from."""
@@ -169,13 +170,16 @@ class Launcher:
         """Give up on imports that hang."""
         if now >= self.wake:
             self.wake = float("inf")
-            if self._current is not None and not self.ready:
+            if self._current is not None and not self._current.ready:
                 self._gave_up(
                     self._current, "imports did not end within %d seconds" % IMPORT_PATIENCE
                 )
 
     def reap(self) -> Iterator[Event]:
         """Wait for children that have ended; yield the units among them."""
+        if not linux.LINUX:
+            yield from self._cold.all_ended()
+            return
         while True:
             try:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -189,40 +193,43 @@ class Launcher:
                 continue
             _, status = os.waitpid(ended.si_pid, 0)
             if ended.si_pid in self._forkers:
-                yield from self._died(ended.si_pid, status)
+                yield from self._died(self._forkers.pop(ended.si_pid), status)
 
     def close(self) -> None:
         """End the forkers and everything that units have left."""
-        for forker in self._forkers.values():
-            os.kill(forker.pid, signal.SIGKILL)
-            os.waitpid(forker.pid, 0)
+        for pid in self._forkers:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
         self._forkers = {}
         self._kill_strangers()
+        for forker in self._used:
+            forker.remove_files()
 
     def _start_forker(self) -> None:
-        self.ready = False
-        self._started += 1
         try:
             forker = Forker(
                 self._batch,
                 folder=self._folder,
                 slots=self._slots,
                 preload=self._preload,
-                number=self._started,
+                units=self._units,
+                number=len(self._used) + 1,
             )
         except OSError as error:
             self._go_cold("%s cannot be started: %s" % (error.filename, error.strerror))
             return
+        self.warm = True
         self._current = self._forkers[forker.pid] = self._by_fd[forker.fd] = forker
+        self._used.append(forker)
         self._poll.register(forker.fd, select.POLLIN)
         self.wake = time.monotonic() + IMPORT_PATIENCE
 
     def _is_ready(self, forker: Forker, facts: Ready) -> None:
         if forker is not self._current:
             return
-        if self.ready:  # these modules are fine, for the next forker as well
+        if forker.served:  # what it has learned is fine, for the next forker as well
             self._preload += self._learning
-        self.ready = self.warm = True
+        forker.ready = forker.served = True
         self.wake = float("inf")
         self._journal.record(
             event="mode",
@@ -236,37 +243,45 @@ class Launcher:
         """A forker is unfit; that may be because of modules that it was to import in advance."""
         if forker is not self._current:
             return
-        self._current = None
         if not forker.slots:
-            os.kill(forker.pid, signal.SIGKILL)
+            self._end(forker)
         self._replace(forker, reason)
 
-    def _died(self, pid: int, status: int) -> Iterator[Event]:
-        forker = self._forkers.pop(pid)
+    def _died(self, forker: Forker, status: int) -> Iterator[Event]:
+        forker.ready = False
         if forker.slots:
             self._kill_strangers()  # its units, should they not be dead yet
-        if forker.fd in self._by_fd:
-            yield from self.listen(forker.fd)  # what it has said before
-            self._hang_up(forker)
+        yield from self.listen(forker.fd) if forker.fd in self._by_fd else ()
+        self._hang_up(forker)
         how = how_it_ended(status)
         for slot in list(forker.slots):
             yield Lost(slot, how)
         if forker is self._current:
-            self._current = None
             self._deaths += 1
-            self._replace(forker, "the process that units are forked from " + how)
+            why = "the process that units are forked from " + how
+            self._replace(forker, why)
 
     def _replace(self, forker: Forker, reason: str) -> None:
         """Start another forker instead of one that cannot be used any more, or go cold."""
-        if self._deaths > MOST_RESTARTS or not (self.ready or self._preload):
+        self._current = None
+        if self._deaths > MOST_RESTARTS or not (forker.served or self._preload):
             self._go_cold(reason, said=forker.output)
             return
-        if not self.ready:
+        if not forker.served:
             self._preload = ()
         self._start_forker()
 
+    def _hang_up(self, forker: Forker) -> None:
+        if self._by_fd.pop(forker.fd, None) is not None:
+            self._poll.unregister(forker.fd)
+            forker.close()
+
+    def _end(self, forker: Forker) -> None:
+        if forker.pid in self._forkers:
+            os.kill(forker.pid, signal.SIGKILL)
+
     def _go_cold(self, reason: str, said: Optional[str] = None) -> None:
-        self.ready, self.warm = True, False
+        self.warm = False
         self.wake = float("inf")
         kept = self._keep(said) if said is not None else None
         self._journal.record(event="mode", warm=False, reason=reason, log=kept and kept[:3])
@@ -280,10 +295,17 @@ class Launcher:
     def _kill_strangers(self) -> None:
         """Kill orphans until none is left: each may leave more."""
         while True:
-            strangers = self.strangers()
-            if not strangers:
+            killed = [pid for pid in self.strangers() if _kill(pid)]
+            if not killed:
                 return
-            for pid in strangers:
-                os.kill(pid, signal.SIGKILL)
-            for pid in strangers:
+            for pid in killed:
                 os.waitpid(pid, 0)
+
+
+def _kill(pid: int) -> bool:
+    """Kill a process; return whether that is allowed."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except PermissionError:
+        return False
+    return True

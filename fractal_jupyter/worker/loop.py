@@ -24,7 +24,7 @@ from .segments import Segments
 from .signals import Signals
 from .slots import NO_LOG, Kept, Slots
 from .takeover import Plan, Vigil
-from .warm import Refused
+from .warm import Refused, Returned
 from .wire import MODULES
 
 # How long units have for ending by themselves when the batch is cancelled, and how long the kernel
@@ -93,6 +93,7 @@ class Loop:
             batch,
             folder=folder,
             slots=self._slots_folder,
+            units=len(plan.units),
             preload=plan.preload,
             journal=journal,
             logs=logs,
@@ -241,6 +242,9 @@ class Loop:
                 self._record(event.slot, run, outcome.forker_died(event.how, self._ran_out()))
                 if self._batch.rerun_interrupted and not self._stopping:
                     self._pending.append(run.unit)
+            elif isinstance(event, Returned):
+                run = self._running.pop(event.slot)
+                self._prepared.appendleft((event.slot, run.unit))
             else:
                 self._refuse(event)
 

@@ -7,9 +7,12 @@ import fcntl
 import os
 import signal
 import time
-from typing import List, Mapping, NamedTuple, Optional
+from typing import TYPE_CHECKING, List, Mapping, NamedTuple, Optional
 
 from . import linux
+
+if TYPE_CHECKING:
+    from resource import struct_rusage
 
 _RSS_UNIT = 1024 if linux.LINUX else 1  # what getrusage counts in differs
 # Descriptors of our own get numbers from here on, so that others get those they would have anyway.
@@ -46,6 +49,21 @@ def reap(slot: int, pid: int, started: float) -> Exit:
     # While nobody has waited for it, no other group can have its number.
     kill_group(pid, signal.SIGKILL)
     _, status, usage = os.wait4(pid, 0)
+    return _exit(slot, pid, started, ended, status, usage)
+
+
+def reap_if_ended(slot: int, pid: int, started: float) -> Optional[Exit]:
+    """Do the same if the process has ended; for systems that cannot tell before (macOS)."""
+    found, status, usage = os.wait4(pid, os.WNOHANG)
+    if not found:
+        return None
+    kill_group(pid, signal.SIGKILL)
+    return _exit(slot, pid, started, time.time(), status, usage)
+
+
+def _exit(
+    slot: int, pid: int, started: float, ended: float, status: int, usage: struct_rusage
+) -> Exit:
     return Exit(
         slot=slot,
         pid=pid,

@@ -30,6 +30,7 @@ class Vigil:
         self._signals = signals
         self._interval = interval
         self._beat_at = 0.0
+        self._missed = 0
 
     @property
     def wake(self) -> float:
@@ -40,17 +41,28 @@ class Vigil:
         """Do what it is time for.
 
         Raises:
-            OSError: The folder of the attempt is gone.
+            OSError: The heart has not beaten for so long that others may think that it is dead.
         """
         if now >= self._beat_at:
             self._beat_at = now + self._interval
-            self._attempt.beat()
-            if self._attempt.superseded() and self.stopped is None:
-                self.stopped = "superseded"
+            self._beat()
         if self._signals.asked_to_end and self.stopped is None:
             self.stopped = "cancelled"
         if now >= self._journal.wake:
             self._journal.tick(now)
+
+    def _beat(self) -> None:
+        try:
+            self._attempt.beat()
+            superseded = self._attempt.superseded()
+        except OSError:
+            self._missed += 1
+            if self._missed >= SILENT_INTERVALS:
+                raise
+            return
+        self._missed = 0
+        if superseded and self.stopped is None:
+            self.stopped = "superseded"
 
 
 class Plan(NamedTuple):

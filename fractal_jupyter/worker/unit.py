@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from types import CodeType, TracebackType
 from typing import (
     Any,
@@ -37,6 +38,7 @@ Hook = Callable[[Type[BaseException], BaseException, Optional[TracebackType]], o
 
 # The module below `signal`, without enumerations: they take a forked process long.
 _signal: Any = sys.modules["_signal"]
+_NO_DEPRECATIONS = ("ignore", None, DeprecationWarning, None, 0)
 _MT19937_WORDS = 624
 # What the interpreter says when it cannot write its standard output at its end.
 _LOST_OUTPUT = 120
@@ -109,12 +111,30 @@ def settle(nature: Nature, place: Place) -> None:
     for number, handler in nature.handlers:
         _signal.signal(number, handler)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, nature.mask)
+    allow_warning()
     sys.argv = place.argv
     if hasattr(sys, "orig_argv"):
         sys.orig_argv = place.orig_argv
     for renew in nature.renewals:
         renew()
     gc.enable()
+
+
+def forbid_warning() -> None:
+    """Let Python (3.12 and newer) not warn of forking a process that has threads.
+
+    With warnings that are errors, `fork` itself would fail, afterwards. What threads there are has
+    been looked at.
+    """
+    filters: Any = warnings.filters
+    filters.insert(0, _NO_DEPRECATIONS)
+
+
+def allow_warning() -> None:
+    """Undo `forbid_warning`."""
+    filters: Any = warnings.filters
+    if _NO_DEPRECATIONS in filters:
+        filters.remove(_NO_DEPRECATIONS)
 
 
 def raw_handler(number: int) -> Any:

@@ -22,6 +22,7 @@ from .wire import (
     LEARNED,
     READY,
     REFUSED,
+    RETURNED,
 )
 
 
@@ -53,15 +54,21 @@ class Refused(NamedTuple):
     ends: bool
 
 
-Message = Union[Ready, GaveUp, Forked, Refused, Exit]
+class Returned(NamedTuple):
+    """The unit in a slot was not started, because the forker has become unfit meanwhile."""
+
+    slot: int
 
 
-def unfit(batch: Batch) -> Optional[str]:
-    """Say why units of a batch cannot be forked; None if that can be tried."""
+Message = Union[Ready, GaveUp, Forked, Refused, Returned, Exit]
+
+
+def unfit(batch: Batch, units: int) -> Optional[str]:
+    """Say why units of a batch, `units` of them, cannot be forked; None if that can be tried."""
     command = batch.command
     if not linux.LINUX or not linux.HAS_PRCTL:
         return "forking is safe on Linux only, with a Python that has ctypes"
-    if len(batch.units) == 1:
+    if units == 1:
         return "a single unit gains nothing from it"
     interpreter = os.path.basename(command[0])
     digits = interpreter[len("python") :].replace(".", "")
@@ -76,6 +83,8 @@ class Forker:
     """A forker, seen from the worker.
 
     Attributes:
+        ready: Whether it has imported what it should, and lives.
+        served: Whether it was ready at any time.
         pid: Its process.
         fd: Readable when it has said something.
         slots: Where units that it has forked are running.
@@ -83,7 +92,14 @@ class Forker:
     """
 
     def __init__(
-        self, batch: Batch, *, folder: str, slots: str, preload: Sequence[str], number: int
+        self,
+        batch: Batch,
+        *,
+        folder: str,
+        slots: str,
+        preload: Sequence[str],
+        units: int,
+        number: int,
     ) -> None:
         """Start it; raises OSError if that fails.
 
@@ -92,22 +108,24 @@ class Forker:
             folder: The folder of the attempt.
             slots: The folder of the slots.
             preload: Modules to import beyond what the script names.
+            units: How many units there will be.
             number: Which of the batch's forkers it is.
         """
+        self.ready = self.served = False
         self.output = os.path.join(folder, "forker-%d.log" % number)
         self.slots: Dict[int, int] = {}
         self._learned = os.path.join(folder, LEARNED)
         self._frames = b""
-        setup = os.path.join(folder, "forker-%d.json" % number)
-        with open(setup, "w", encoding="ascii", opener=_private_opener) as file:
-            json.dump(self._setup(batch, slots, preload), file)
+        self._setup = os.path.join(folder, "forker-%d.json" % number)
+        with open(self._setup, "w", encoding="ascii", opener=_private_opener) as file:
+            json.dump(self._what_it_has_to_know(batch, slots, preload, units), file)
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self.fd = ours.detach()
         keep = processes.make_private(theirs.detach())
         try:
             self.pid = processes.start(
-                [batch.command[0], "-c", _boot(keep, setup), *batch.command[1:]],
+                [batch.command[0], "-c", _boot(keep, self._setup), *batch.command[1:]],
                 env=batch.env,
                 cwd=batch.cwd or folder,
                 output=self.output,
@@ -119,7 +137,9 @@ class Forker:
         finally:
             os.close(keep)
 
-    def _setup(self, batch: Batch, slots: str, preload: Sequence[str]) -> Dict[str, Any]:
+    def _what_it_has_to_know(
+        self, batch: Batch, slots: str, preload: Sequence[str], units: int
+    ) -> Dict[str, Any]:
         return {
             "command": batch.command,
             "slots": slots,
@@ -128,7 +148,7 @@ class Forker:
             "learned": self._learned,
             "said": self.output,
             "announce": batch.memory_limit is not None,
-            "units": len(batch.units),
+            "units": units,
         }
 
     def start(self, slot: int, *, report: bool) -> None:
@@ -169,6 +189,9 @@ class Forker:
                 if not pid:
                     del self.slots[slot]
                 yield Refused(slot, status, ends=pid != 0)
+            elif kind == RETURNED:
+                del self.slots[slot]
+                yield Returned(slot)
             else:
                 end = position + FRAME.size + status
                 if len(frames) < end:
@@ -182,8 +205,18 @@ class Forker:
             raise EOFError
 
     def close(self) -> None:
-        """Let it go: it ends, and its units with it."""
+        """Hang up: it ends, and its units with it."""
+        self.ready = False
         os.close(self.fd)
+
+    def remove_files(self) -> None:
+        """Remove what it has left but what it wrote."""
+        for path in (self._setup, self._learned):
+            with contextlib.suppress(OSError):  # nothing was learned
+                os.unlink(path)
+        with contextlib.suppress(OSError):
+            if not os.stat(self.output).st_size:
+                os.unlink(self.output)
 
     def _send(self, kind: bytes, number: int, slot: int) -> None:
         with contextlib.suppress(OSError):  # it is dead, which is noticed elsewhere

@@ -20,6 +20,7 @@ READY = b"R"  # imports are done; followed by JSON, whose length is the status
 GIVE_UP = b"G"  # it will fork nothing; followed by JSON
 FORKED = b"F"  # a unit has this pid
 REFUSED = b"N"  # a unit could not be started; the status is an error number
+RETURNED = b"B"  # a unit was not started, and may be started elsewhere
 ENDED = b"E"  # a unit has ended
 
 # Where a unit lists the modules that it loaded, in its folder.

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.worker.batches import Result, write_batch, write_script
+from tests.worker.batches import Result, pythons, write_batch, write_script
 
 
 def run(folder: Path, script: Path, units: int = 4, **fields: Any) -> Result:
@@ -366,3 +366,35 @@ def test_libraries_that_hang_after_use_do_not_after_import(tmp_path: Path) -> No
     result = run(tmp_path, script, 20)
     assert result.warm
     assert {json.dumps(end["output"]) for end in result.ends.values()} == {"[7, 250000.0, 300.0]"}
+
+
+@pytest.mark.parametrize("python", pythons())
+def test_warnings_that_are_errors_do_not_disturb_forking(
+    tmp_path: Path, thread_library: Path, python: str
+) -> None:
+    """Python 3.12 and newer warn of forking a process with threads, even of those that are fine."""
+    name = b"jemalloc_bg_thd"
+    write_module(tmp_path, "native", NATIVE.format(library=str(thread_library), name=name))
+    body = "import warnings\nfinish([str(item) for item in warnings.filters])"
+    script = write_script(tmp_path / "script.py", body, imports="import native")
+    env = {"PYTHONWARNINGS": "error", "PATH": "/bin:/usr/bin"}
+    outputs = []
+    for warm in (True, False):
+        result = write_batch(tmp_path / str(warm), [python, script], 6, warm=warm, env=env).run(
+            python
+        )
+        assert result.warm is warm
+        assert {end["status"] for end in result.ends.values()} == {"done"}
+        outputs += [end["output"] for end in result.ends.values()]
+    assert all(output == outputs[0] for output in outputs)
+
+
+def test_units_are_not_forked_from_a_process_that_has_become_unfit(tmp_path: Path) -> None:
+    source = "import threading, time\nthreading.Thread(target=time.sleep, args=(99,), daemon=True)"
+    write_module(tmp_path, "threaded", source + ".start()\n")
+    body = "before = 'threaded' in sys.modules\nimport threaded\nfinish(before)\ntime.sleep(0.05)"
+    script = write_script(tmp_path / "script.py", body)
+    result = run(tmp_path, script, 40, concurrency=8)
+    assert {end["output"] for end in result.ends.values()} == {False}
+    assert len(result.of("mode")) == 2
+    assert (result.batch.attempt() / "slots").exists() is False
