@@ -7,8 +7,6 @@ import shutil
 import sys
 from pathlib import Path
 
-from fractal_jupyter.models.profile import parse_profile
-from fractal_jupyter.models.resource import parse_resource
 from fractal_jupyter.store.store import Store, default_folder
 
 RESOURCE_NAME = "Local resource"
@@ -22,23 +20,20 @@ def add_local_resource(store: Store) -> None:
         return
     base = default_folder() if store.database.path is None else store.database.path.parent.resolve()
     pythons = find_pythons()
-    resource = parse_resource(
-        {
-            "type": "local",
-            "name": RESOURCE_NAME,
-            "jobs_local_dir": str(base / "jobs"),
-            "jobs_runner_config": {},
-            "jobs_poll_interval": 1,
-            "tasks_local_dir": str(base / "tasks"),
-            "tasks_python_config": {
-                "default_version": next(iter(pythons)),
-                "versions": pythons,
-            },
-            "tasks_pixi_config": {},
-        }
-    )
-    profile = parse_profile({"name": PROFILE_NAME, "resource_type": "local"})
-    store.add_first_resource(resource.to_document(), profile.to_document())
+    resource = {
+        "type": "local",
+        "name": RESOURCE_NAME,
+        "jobs_local_dir": str(base / "jobs"),
+        "jobs_runner_config": {},
+        "jobs_poll_interval": 1,
+        "tasks_local_dir": str(base / "tasks"),
+        "tasks_python_config": {
+            "default_version": next(iter(pythons)),
+            "versions": pythons,
+        },
+        "tasks_pixi_config": {},
+    }
+    store.add_first_resource(resource, {"name": PROFILE_NAME, "resource_type": "local"})
 
 
 def find_pythons() -> dict[str, str]:

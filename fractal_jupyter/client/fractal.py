@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fractal_jupyter.client.datasets import Dataset, Datasets
 from fractal_jupyter.client.defaults import add_local_resource
-from fractal_jupyter.client.jobs import Job, Jobs
-from fractal_jupyter.client.plans import Plan, make_plan
-from fractal_jupyter.client.profiles import Profiles
-from fractal_jupyter.client.resources import Resources
-from fractal_jupyter.client.tasks import Task, TaskGroup, TaskGroups, Tasks
-from fractal_jupyter.client.workflows import Workflow, Workflows
 from fractal_jupyter.errors import Ambiguous, InvalidArguments
-from fractal_jupyter.models.workflow import parse_workflow
 from fractal_jupyter.runner.launch import SupervisorCare
-from fractal_jupyter.runner.submission import JobRequest, submit
 from fractal_jupyter.store.records import ProfileRecord
 from fractal_jupyter.store.store import Store
+
+# Imported when they are used: `Fractal()` is the first line of every notebook, and waited for.
+if TYPE_CHECKING:
+    from fractal_jupyter.client.datasets import Dataset, Datasets
+    from fractal_jupyter.client.jobs import Job, Jobs
+    from fractal_jupyter.client.plans import Plan
+    from fractal_jupyter.client.profiles import Profiles
+    from fractal_jupyter.client.resources import Resources
+    from fractal_jupyter.client.tasks import Task, TaskGroup, TaskGroups, Tasks
+    from fractal_jupyter.client.workflows import Workflow, Workflows
+    from fractal_jupyter.runner.submission import JobRequest
 
 STORE_VARIABLE = "FRACTAL_JUPYTER_STORE"
 
@@ -36,15 +39,6 @@ class Fractal:
             the value of `FRACTAL_JUPYTER_STORE`, or else this user's own store.
         profile: Name of the profile that is used where none is given.
 
-    Attributes:
-        resources: Where computing happens.
-        profiles: As whom.
-        task_groups: Installed task packages.
-        tasks: The tasks of all of them.
-        datasets: Image lists.
-        workflows: Ordered lists of steps.
-        jobs: What was submitted.
-
     Raises:
         StoreError: The store cannot be opened.
 
@@ -58,17 +52,59 @@ class Fractal:
     def __init__(self, url: str | None = None, *, profile: str | None = None) -> None:
         self._store = Store(url or os.environ.get(STORE_VARIABLE))
         add_local_resource(self._store)
-        self.resources = Resources(self._store)
-        self.profiles = Profiles(self._store)
-        self.task_groups = TaskGroups(self._store)
-        self.tasks = Tasks(self._store)
-        self.datasets = Datasets(self._store)
-        self.workflows = Workflows(self._store)
-        self.jobs = Jobs(self._store)
         self._profile: str | None = None
         if profile is not None:
             self.use(profile)
         SupervisorCare(self._store).take()
+
+    @cached_property
+    def resources(self) -> Resources:
+        """Where computing happens."""
+        from fractal_jupyter.client.resources import Resources
+
+        return Resources(self._store)
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """As whom."""
+        from fractal_jupyter.client.profiles import Profiles
+
+        return Profiles(self._store)
+
+    @cached_property
+    def task_groups(self) -> TaskGroups:
+        """Installed task packages."""
+        from fractal_jupyter.client.tasks import TaskGroups
+
+        return TaskGroups(self._store)
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        """The tasks of all task groups."""
+        from fractal_jupyter.client.tasks import Tasks
+
+        return Tasks(self._store)
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        """Image lists."""
+        from fractal_jupyter.client.datasets import Datasets
+
+        return Datasets(self._store)
+
+    @cached_property
+    def workflows(self) -> Workflows:
+        """Ordered lists of steps."""
+        from fractal_jupyter.client.workflows import Workflows
+
+        return Workflows(self._store)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """What was submitted."""
+        from fractal_jupyter.client.jobs import Jobs
+
+        return Jobs(self._store)
 
     @property
     def url(self) -> str:
@@ -180,6 +216,9 @@ class Fractal:
         Raises:
             FractalError: Something is wrong with the request; nothing was started.
         """
+        from fractal_jupyter.client.jobs import Job
+        from fractal_jupyter.runner.submission import submit
+
         single = {
             "args": args,
             "args_non_parallel": args_non_parallel,
@@ -218,6 +257,8 @@ class Fractal:
         Raises:
             FractalError: As `submit` would.
         """
+        from fractal_jupyter.client.plans import make_plan
+
         single_names = ("args", "args_non_parallel", "args_parallel", "meta", "version")
         single = {name: options.pop(name) for name in single_names if options.get(name) is not None}
         request = self._request(task, dataset, single=single, profile=profile, **options)
@@ -233,6 +274,10 @@ class Fractal:
         name: str | None = None,
         **options: Any,
     ) -> JobRequest:
+        from fractal_jupyter.client.workflows import Workflow
+        from fractal_jupyter.models.workflow import parse_workflow
+        from fractal_jupyter.runner.submission import JobRequest
+
         record = (
             self._store.datasets.get(dataset)
             if isinstance(dataset, str)

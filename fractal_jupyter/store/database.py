@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic_core import PydanticSerializationError, to_json
 from sqlalchemy import event
 
 from fractal_jupyter.errors import StoreError, StoreUnavailable
@@ -151,6 +150,8 @@ class Database:
 
 
 def _encode(value: object) -> str:
+    from pydantic_core import PydanticSerializationError, to_json
+
     try:
         return to_json(value).decode()
     except PydanticSerializationError:  # halves of surrogate pairs: as escapes

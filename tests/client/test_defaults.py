@@ -1,9 +1,13 @@
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from fractal_jupyter import Fractal
 from fractal_jupyter.client.defaults import SUPPORTED_PYTHONS, find_pythons
+from fractal_jupyter.models.profile import parse_profile
+from fractal_jupyter.models.resource import parse_resource
 
 CURRENT = f"{sys.version_info.major}.{sys.version_info.minor}"
 OTHER, ANOTHER = [version for version in SUPPORTED_PYTHONS if version != CURRENT][:2]
@@ -47,3 +51,21 @@ def test_interpreters_of_pyenv_are_found(machine: Path) -> None:
     newest = install(machine / "pyenv" / "versions" / f"{OTHER}.9" / "bin" / f"python{OTHER}")
     install(machine / "pyenv" / "versions" / f"{OTHER}.1" / "bin" / f"python{OTHER}")
     assert find_pythons()[OTHER] == newest
+
+
+def test_the_first_resource_and_profile_are_as_documents_must_be(fractal: Fractal) -> None:
+    for resource in fractal._store.resources.all():
+        assert parse_resource(resource.document).to_document() == resource.document
+    for profile in fractal._store.profiles.all():
+        assert parse_profile(profile.document).to_document() == profile.document
+
+
+def test_the_first_line_of_a_notebook_imports_only_what_it_needs(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from fractal_jupyter import Fractal\n"
+        f"Fractal('sqlite:///{tmp_path}/fractal.db')\n"
+        "slow = {'pydantic', 'jsonschema', 'alembic', 'IPython'}\n"
+        "assert not slow & set(sys.modules), slow & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
