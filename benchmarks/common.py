@@ -124,6 +124,12 @@ def peer(name: str) -> str:
     return str(Path(__file__).parent / "peers" / name)
 
 
+def fork_loop(python: str, script: str, modules: str, *, units: int) -> list[str]:
+    """The command that forks a warm process for each unit; see `peers/fork_loop.py`."""
+    arguments = (str(TASKS / script), modules, str(units), str(SIDE_BY_SIDE))
+    return [python, peer("fork_loop.py"), *arguments]
+
+
 def run_benchmark(
     measure: Callable[[argparse.Namespace], Sequence[Row]],
     *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -23,12 +24,13 @@ from benchmarks.common import (
     supervisor,
 )
 from fractal_jupyter import Fractal
+from fractal_jupyter.client.fractal import STORE_VARIABLE
 
 CLIENT = """
-import sys, time
+import time
 start = time.perf_counter()
 from fractal_jupyter import Fractal
-Fractal(sys.argv[1])
+Fractal()
 print(time.perf_counter() - start)
 """
 
@@ -116,9 +118,11 @@ def client_starts(repetitions: int) -> tuple[list[float], list[float]]:
 
 def client_start(folder: Path) -> float:
     """Seconds for the import and `Fractal()` in a new process."""
-    url = f"sqlite:///{folder}/fractal.db"
-    command = [sys.executable, "-c", CLIENT, url]
-    return float(subprocess.run(command, capture_output=True, check=True).stdout)
+    environment = {**os.environ, "JUPYTER_DATA_DIR": str(folder)}
+    environment.pop(STORE_VARIABLE, None)
+    command = [sys.executable, "-c", CLIENT]
+    result = subprocess.run(command, capture_output=True, check=True, env=environment)
+    return float(result.stdout)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 
 from benchmarks.common import (
     SIDE_BY_SIDE,
-    TASKS,
     Row,
     alternate,
     bench_fractal,
     bench_task,
     finish,
+    fork_loop,
     named_images,
-    peer,
     run_benchmark,
     scratch_folder,
     timed,
@@ -42,10 +41,7 @@ def measure(options: argparse.Namespace) -> Sequence[Row]:
             return timed(lambda: finish(fractal.submit(task, dataset)))
 
         def against() -> float:
-            command = [
-                *(sys.executable, peer("fork_loop.py"), str(TASKS / "noop.py"), MODULES),
-                *(str(options.units), str(SIDE_BY_SIDE)),
-            ]
+            command = fork_loop(sys.executable, "noop.py", MODULES, units=options.units)
             return timed(lambda: subprocess.run(command, cwd=folder, check=True))
 
         ours_seconds, against_seconds = alternate(ours, against, repetitions=options.repetitions)

@@ -37,7 +37,8 @@ def main(script, modules, units, side_by_side):
         running[pid] = args, out
     while running:
         done += collect(running)
-    print(done)
+    if done != units:
+        raise SystemExit(f"{done} of {units} units were done")
 
 
 def live(code, argv):

@@ -19,7 +19,7 @@ def call(zarr_url):
 def main(units, side_by_side):
     urls = [f"/data/image-{unit}.zarr" for unit in range(units)]
     with ProcessPoolExecutor(side_by_side) as pool:
-        print(len(list(pool.map(call, urls))))
+        list(pool.map(call, urls))
 
 
 if __name__ == "__main__":
