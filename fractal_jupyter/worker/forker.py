@@ -120,11 +120,13 @@ class _Forker:
         if self._setup.units >= _MANY_UNITS:
             linux.use_huge_pages()
         self._wake = wake
+        self._expendability = linux.Expendability(processes.make_private)
+        private = (self._control, wake, wake_write, self._expendability.fd)
         nature = unit.Nature(
             code=script.code,
             namespace=namespace,
             parent=os.getpid(),
-            private=(self._control, wake, wake_write),
+            private=tuple(fd for fd in private if fd >= 0),
             handlers=(*handlers, child_handler),
             mask=frozenset(map(int, mask)),
             said=said,
@@ -158,13 +160,14 @@ class _Forker:
             environ=dict(os.environ),
             path=tuple(sys.path),
         )
-        gc.disable()
         gc.freeze()
+        gc.enable()
         facts = {"seconds": time.monotonic() - started, "modules": len(sys.modules)}
         self._tell(READY, facts)
         return nature
 
     def _learn(self) -> None:
+        gc.disable()
         started = time.monotonic()
         with open(self._setup.learned, encoding="utf-8") as file:
             names = file.read().split("\n")
@@ -237,21 +240,21 @@ class _Forker:
         place = self._place(slot)
         started = time.time()
         try:
+            unit.prepare(self._nature, place)
+            self._expendability.begin()
             pid = os.fork()
         except OSError as error:
+            self._expendability.end()
             self._send(REFUSED, slot, status=error.errno or errno.EAGAIN)
             return None
         if pid:
+            self._expendability.end()
             self._running[pid] = slot, started
             if self._setup.announce:
                 self._send(FORKED, slot, pid=pid)
             return None
-        try:
-            unit.settle(self._nature, place)
-        except OSError as error:
-            self._send(REFUSED, slot, pid=os.getpid(), status=error.errno or errno.EIO)
-            os._exit(1)
         nature = self._nature
+        unit.settle(nature)
         return lambda: unit.live(nature, place, report=report)
 
     def _place(self, slot: int) -> unit.Place:

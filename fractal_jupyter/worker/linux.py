@@ -103,6 +103,36 @@ def be_expendable() -> None:
     os.close(fd)
 
 
+class Expendability:
+    """Makes the processes that this one forks the first to go when memory runs out, before it.
+
+    It is so itself while it forks: that takes less time than for each process to see to it.
+
+    Attributes:
+        fd: The descriptor that this takes; -1 if nothing can be done.
+    """
+
+    def __init__(self, make_private: Callable[[int], int]) -> None:
+        """Change nothing yet; `make_private` gives a descriptor a number that is out of the way."""
+        self.fd = -1
+        with contextlib.suppress(OSError):  # no /proc, or one that may not be written
+            self.fd = make_private(os.open("/proc/self/oom_score_adj", os.O_RDWR))
+            self._usual = os.read(self.fd, 16)
+
+    def begin(self) -> None:
+        """From now on."""
+        self._write(b"1000")
+
+    def end(self) -> None:
+        """No longer."""
+        self._write(self._usual)
+
+    def _write(self, value: bytes) -> None:
+        if self.fd >= 0:
+            with contextlib.suppress(OSError):  # some sandboxes forbid it
+                os.pwrite(self.fd, value, 0)
+
+
 def start_ticks(pid: int) -> Optional[int]:
     """When a process started, in clock ticks since boot; None when it has ended.
 

@@ -24,7 +24,7 @@ from .segments import Segments
 from .signals import Signals
 from .slots import NO_LOG, Kept, Slots
 from .takeover import Plan, Vigil
-from .warm import Refused, Returned
+from .warm import Returned
 from .wire import MODULES
 
 # How long units have for ending by themselves when the batch is cancelled, and how long the kernel
@@ -46,12 +46,11 @@ _JUDGES: Dict[str, Callable[[int], Outcome]] = {
 class _Running:
     """A unit that runs."""
 
-    __slots__ = ("refused", "started", "unit", "used")
+    __slots__ = ("started", "unit", "used")
 
     def __init__(self, unit: Unit, started: float) -> None:
         self.unit = unit
         self.started = started
-        self.refused = 0  # the error number, if its process could not become a unit
         self.used = 0  # bytes of memory, if that was too much
 
 
@@ -246,20 +245,12 @@ class Loop:
                 run = self._running.pop(event.slot)
                 self._prepared.appendleft((event.slot, run.unit))
             else:
-                self._refuse(event)
-
-    def _refuse(self, event: Refused) -> None:
-        run = self._running[event.slot]
-        run.refused = event.number
-        if not event.ends:
-            del self._running[event.slot]
-            self._record(event.slot, run, outcome.not_started(event.number, "a new process"))
+                run = self._running.pop(event.slot)
+                self._record(event.slot, run, outcome.not_forked(event.number))
 
     def _judge(self, run: _Running, ended: Exit) -> Outcome:
         """Say what became of a unit whose process has ended."""
         status = ended.status
-        if run.refused:
-            return outcome.not_started(run.refused, "its log or its working directory")
         if run.used and status:
             limit = self._batch.memory_limit or 0
             return outcome.over_limit(run.used, limit, signal.SIGKILL)

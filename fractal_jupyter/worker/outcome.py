@@ -223,6 +223,12 @@ def not_started(number: int, what: str) -> Outcome:
     return Outcome("failed", message[:MOST_WORDS], "could_not_start")
 
 
+def not_forked(number: int) -> Outcome:
+    """The unit could not be forked; `number` is the error number."""
+    of_process = number in (errno.EAGAIN, errno.ENOMEM)
+    return not_started(number, "a new process" if of_process else "its log or working directory")
+
+
 _CURES = {
     errno.ENOENT: "If that is the task's environment, it was removed or cannot be seen from this "
     "machine: collect the package again.",

@@ -38,8 +38,8 @@ Hook = Callable[[Type[BaseException], BaseException, Optional[TracebackType]], o
 
 # The module below `signal`, without enumerations: they take a forked process long.
 _signal: Any = sys.modules["_signal"]
-_NO_DEPRECATIONS = ("ignore", None, DeprecationWarning, None, 0)
 _MT19937_WORDS = 624
+_NO_DEPRECATIONS = ("ignore", None, DeprecationWarning, None, 0)
 # What the interpreter says when it cannot write its standard output at its end.
 _LOST_OUTPUT = 120
 _FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
@@ -93,48 +93,32 @@ class Place(NamedTuple):
     orig_argv: List[str]
 
 
-def settle(nature: Nature, place: Place) -> None:
-    """Become a process like one that was started for the unit; raises OSError if that fails."""
-    os.setsid()
-    linux.die_with(nature.parent)
-    linux.be_expendable()
-    log = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+def prepare(nature: Nature, place: Place) -> None:
+    """Let what is forked next find itself in its place; in the forker. Raises OSError."""
     os.chdir(place.cwd)
+    log = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
     if nature.said:
         os.write(1, nature.said)
+    sys.argv = place.argv
+    if hasattr(sys, "orig_argv"):
+        sys.orig_argv = place.orig_argv
+
+
+def settle(nature: Nature) -> None:
+    """Become a process like one that was started for the unit."""
+    os.setsid()
+    linux.die_with(nature.parent)
     signal.set_wakeup_fd(-1)
     for fd in nature.private:
         os.close(fd)
     for number, handler in nature.handlers:
         _signal.signal(number, handler)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, nature.mask)
-    allow_warning()
-    sys.argv = place.argv
-    if hasattr(sys, "orig_argv"):
-        sys.orig_argv = place.orig_argv
     for renew in nature.renewals:
         renew()
-    gc.enable()
-
-
-def forbid_warning() -> None:
-    """Let Python (3.12 and newer) not warn of forking a process that has threads.
-
-    With warnings that are errors, `fork` itself would fail, afterwards. What threads there are has
-    been looked at.
-    """
-    filters: Any = warnings.filters
-    filters.insert(0, _NO_DEPRECATIONS)
-
-
-def allow_warning() -> None:
-    """Undo `forbid_warning`."""
-    filters: Any = warnings.filters
-    if _NO_DEPRECATIONS in filters:
-        filters.remove(_NO_DEPRECATIONS)
 
 
 def raw_handler(number: int) -> Any:
@@ -146,6 +130,8 @@ def renewals() -> Tuple[Callable[[], object], ...]:
     """What modules that are loaded keep for the life of a process, and how to make it new."""
     found: List[Callable[[], object]] = []
     modules = sys.modules
+    if sys.version_info >= (3, 12):
+        found.append(_allow_warning)
     if "logging" in modules:
         found.append(_restart_clock(modules["logging"]))
     if "multiprocessing.process" in modules:
@@ -153,10 +139,35 @@ def renewals() -> Tuple[Callable[[], object], ...]:
     if "numpy.random.mtrand" in modules:
         found.append(_renew_numpy(modules["numpy.random.mtrand"]))
     if "threading" in modules:
-        main_thread = modules["threading"].main_thread()
-        if hasattr(main_thread, "_set_native_id"):
-            found.append(main_thread._set_native_id)
+        found.append(_renew_thread(modules["threading"].main_thread()))
     return tuple(found)
+
+
+def forbid_warning() -> None:
+    """Let Python (3.12 and newer) not warn of forking a process that has threads; in the forker.
+
+    If warnings are errors, `fork` itself would fail, afterwards. What threads there are has been
+    looked at.
+    """
+    if sys.version_info >= (3, 12):
+        filters: Any = warnings.filters
+        filters.insert(0, _NO_DEPRECATIONS)
+
+
+def _allow_warning() -> None:
+    """Undo that."""
+    filters: Any = warnings.filters
+    if _NO_DEPRECATIONS in filters:
+        filters.remove(_NO_DEPRECATIONS)
+
+
+def _renew_thread(main_thread: Any) -> Callable[[], object]:
+    """Correct what Python gets wrong about the main thread of a forked process."""
+
+    def renew() -> None:
+        main_thread._native_id = os.getpid()
+
+    return renew
 
 
 def _restart_clock(logging: Any) -> Callable[[], object]:

@@ -47,11 +47,10 @@ class Forked(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """The unit in a slot could not be started; when `ends`, there will be an `Exit` as well."""
+    """The unit in a slot could not be started."""
 
     slot: int
     number: int
-    ends: bool
 
 
 class Returned(NamedTuple):
@@ -186,9 +185,8 @@ class Forker:
                 self.slots[slot] = pid
                 yield Forked(slot, pid)
             elif kind == REFUSED:
-                if not pid:
-                    del self.slots[slot]
-                yield Refused(slot, status, ends=pid != 0)
+                del self.slots[slot]
+                yield Refused(slot, status)
             elif kind == RETURNED:
                 del self.slots[slot]
                 yield Returned(slot)
