@@ -10,8 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 
-# A socket's path may have about 100 bytes: job folders and home directories are often longer.
+# A socket's path may have about 100 bytes: job folders and home directories are often longer, and
+# where TMPDIR is set it may be one of these.
 _FOLDER_PREFIX = "fractal-jupyter-"
+_SHORT_PLACE = "/tmp"  # noqa: S108  a new folder in it, which only we may read
 # What a client says: a job was submitted, or is to be cancelled. (Workers say ".": results.)
 JOBS = b"j"
 
@@ -20,8 +22,8 @@ class Alarm:
     """A socket that others can ring; `wait` returns when somebody has, or when time is up.
 
     Attributes:
-        address: The path of the socket, or None where there are no Unix sockets; then `wait`
-            wakes only when time is up.
+        address: The path of the socket, or None where there can be none (no Unix sockets, no
+            place for temporary files); then `wait` wakes only when time is up.
     """
 
     def __init__(self) -> None:
@@ -29,11 +31,22 @@ class Alarm:
         self._socket: socket.socket | None = None
         if not hasattr(socket, "AF_UNIX"):
             return
-        folder = tempfile.mkdtemp(prefix=_FOLDER_PREFIX)
-        self.address = str(Path(folder) / "alarm")
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(self.address)
-        self._socket.setblocking(False)
+        for place in (None, _SHORT_PLACE):
+            try:
+                self._bind(place)
+                return
+            except OSError:
+                continue
+
+    def _bind(self, place: str | None) -> None:
+        with contextlib.ExitStack() as undo:
+            folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX, dir=place))
+            undo.callback(folder.rmdir)
+            sock = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+            sock.bind(str(folder / "alarm"))
+            sock.setblocking(False)
+            self._socket, self.address = sock, str(folder / "alarm")
+            undo.pop_all()
 
     def wake_on_signals(self) -> None:
         """Also wake when the process gets a signal, for instance of a child that has ended."""
