@@ -20,7 +20,7 @@ from importlib.machinery import SourceFileLoader
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from . import linux, processes, threads, unit
-from .imports import Script, read_script
+from .imports import Script, read_script, version_of
 from .wire import (
     COMMAND,
     ENDED,
@@ -97,7 +97,7 @@ class _Forker:
     # imports
 
     def _prepare(self, started: float) -> unit.Nature:
-        script = self._read_script()
+        script = self._script = self._read_script()
         namespace = _become_main(self._setup.command[1:])
         for item in script.imports:
             _import(item.module, item.names, optional=item.optional)
@@ -176,10 +176,20 @@ class _Forker:
         try:
             self._check()
         except _Unfit as unfit:
-            self._unfit = True
-            self._tell(GIVE_UP, {"reason": str(unfit)})  # but go on with what is running
+            self._give_up(str(unfit))
             return
         self._nature = self._ready(self._nature, started)
+
+    def _give_up(self, reason: str) -> None:
+        """Fork nothing more, but look after what is running."""
+        self._unfit = True
+        self._tell(GIVE_UP, {"reason": reason})
+
+    def _script_has_changed(self) -> bool:
+        try:
+            return version_of(self._setup.command[1]) != self._script.version
+        except OSError:
+            return True
 
     def _check(self) -> None:
         reason = threads.obstacle(os.environ, self._running)
@@ -234,6 +244,8 @@ class _Forker:
             self._reap()
 
     def _fork(self, slot: int, *, report: bool) -> Optional[Callable[[], None]]:
+        if not self._unfit and self._script_has_changed():
+            self._give_up("the script has changed")
         if self._unfit:
             self._send(RETURNED, slot)
             return None

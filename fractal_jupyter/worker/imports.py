@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from types import CodeType
 from typing import AbstractSet, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -15,6 +16,9 @@ _CHANGING = frozenset(
 )
 _READING = frozenset({"get", "copy", "items", "keys", "values"})
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+Version = Tuple[int, int, int]
 
 
 class Import(NamedTuple):
@@ -35,6 +39,7 @@ class Script(NamedTuple):
     """A script that was read.
 
     Attributes:
+        version: What tells this version of the file from another.
         code: The compiled script.
         imports: What it imports whenever it runs as a program, in order, up to the first statement
             that changes what imports find or do (`sys.path`, `os.environ`, …).
@@ -42,6 +47,7 @@ class Script(NamedTuple):
         steady: Whether there is no such statement, so that all its imports may come early.
     """
 
+    version: Version
     code: CodeType
     imports: Tuple[Import, ...]
     guarded: bool
@@ -56,6 +62,7 @@ def read_script(path: str) -> Script:
         SyntaxError: This Python does not understand it.
         ValueError: It holds a null character.
     """
+    version = version_of(path)
     with open(path, "rb") as file:
         source = file.read()
     tree = ast.parse(source, path)
@@ -69,11 +76,18 @@ def read_script(path: str) -> Script:
             break
         imports += _imports(node, optional)
     return Script(
+        version=version,
         code=compile(source, path, "exec", dont_inherit=True),
         imports=tuple(imports),
         guarded=any(_is_guard(statement) for statement in tree.body),
         steady=steady,
     )
+
+
+def version_of(path: str) -> Version:
+    """What tells this version of a file from another; raises OSError."""
+    facts = os.stat(path)
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
 def _run_always(body: Iterable[ast.AST], optional: bool = False) -> Iterator[Tuple[ast.AST, bool]]:

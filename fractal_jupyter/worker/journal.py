@@ -75,6 +75,7 @@ class Journal:
             self._segments.sync()
             self._segments.close()
         self._reader.nudge()
+        self._reader.close()
 
     def _sync(self, fd: int) -> None:
         try:
@@ -99,3 +100,7 @@ class _Reader:
         if self._socket is not None and self._path is not None:
             with contextlib.suppress(OSError):  # nobody listens, or has enough to read
                 self._socket.sendto(b".", self._path)
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()

@@ -42,7 +42,7 @@ def obstacle(env: Mapping[str, str], units: Collection[int] = ()) -> Optional[st
 
 def _unknown_threads(env: Mapping[str, str]) -> List[bytes]:
     me = os.getpid()
-    own = _name(me)
+    own = (_INITIAL_NAME, _name(me))  # some libraries rename the process
     found = [
         name
         for task in os.listdir("/proc/self/task")
@@ -52,9 +52,9 @@ def _unknown_threads(env: Mapping[str, str]) -> List[bytes]:
     ]
     # The threads of OpenBLAS have no name of their own. It ends them before a fork and starts new
     # ones in the child; there can be one less than there are processors, for each copy of it.
-    unnamed = [name for name in found if name == own]
+    unnamed = [name for name in found if name in own]
     if len(unnamed) <= _openblas_copies() * (_openblas_threads(env) - 1):
-        return [name for name in found if name != own]
+        return [name for name in found if name not in own]
     return found
 
 
@@ -77,3 +77,6 @@ def _openblas_threads(env: Mapping[str, str]) -> int:
         if env.get(name, "").isdigit() and int(env[name]) > 0:
             return min(threads, int(env[name]))
     return threads
+
+
+_INITIAL_NAME = _name(os.getpid())

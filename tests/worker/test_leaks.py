@@ -34,6 +34,7 @@ def footprint(pid: int) -> tuple[int, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_ten_thousand_units_leave_nothing(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
@@ -45,7 +46,7 @@ def test_ten_thousand_units_leave_nothing(tmp_path: Path) -> None:
         paths = batch.attempt().glob("results-*")
         return sum(path.read_bytes().count(b'"event":"end"') for path in paths)
 
-    wait_until(lambda: ends() >= 1000, "the first units", deadline=120)
+    wait_until(lambda: ends() >= 1000, "the first units", deadline=200)
     (forker,) = [
         pid
         for pid in descendants(process.pid)
@@ -53,7 +54,7 @@ def test_ten_thousand_units_leave_nothing(tmp_path: Path) -> None:
         and f"\nPPid:\t{process.pid}\n" in Path(f"/proc/{pid}/status").read_text()
     ]
     early = {pid: footprint(pid) for pid in (process.pid, forker)}
-    wait_until(lambda: ends() >= count - 1000, "the last units", deadline=250)
+    wait_until(lambda: ends() >= count - 1000, "the last units", deadline=600)
     for pid, (descriptors, resident) in early.items():
         later_descriptors, later_resident = footprint(pid)
         assert abs(later_descriptors - descriptors) <= 3  # those of a moment

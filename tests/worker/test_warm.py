@@ -260,6 +260,26 @@ def test_what_an_import_changes_in_the_process_is_there_for_units(tmp_path: Path
         assert result.ends[3]["exit_code"] == 5
 
 
+def test_a_script_that_changes_is_read_again(tmp_path: Path) -> None:
+    (tmp_path / "new.py").write_text("value = 2\n")
+    later = write_script(tmp_path / "later.py", "finish(new.value)", imports="import new")
+    script = write_script(
+        tmp_path / "script.py",
+        f"finish(1)\nos.replace({str(later)!r}, {str(tmp_path)!r} + '/script.py')",
+    )
+    result = run(tmp_path, script, 4, concurrency=1)
+    assert [result.ends[unit]["output"] for unit in range(4)] == [1, 2, 2, 2]
+    assert len(result.of("mode")) >= 2
+    assert result.warm
+
+
+def test_a_script_that_disappears_is_told(tmp_path: Path) -> None:
+    script = write_script(tmp_path / "script.py", "os.unlink(__file__)")
+    result = run(tmp_path, script, 3, concurrency=1)
+    assert [result.ends[unit]["status"] for unit in range(3)] == ["done", "failed", "failed"]
+    assert "can't open file" in result.ends[2]["message"]
+
+
 # modules that units load later
 
 
