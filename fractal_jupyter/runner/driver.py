@@ -99,9 +99,10 @@ def _abandon(job: JobRecord, running: Running, backends: Backends, error: Except
         f"Internal error: {type(error).__name__}: {error}. The supervisor's log, supervisor.log "
         "beside the store, has the details; retry goes on from here."
     )
-    handles = [batch.handle for batch in running.open_batches(job.id) if batch.handle]
     running.check()
-    backends.get(job).scheduler.cancel(handles, at_once=True)
+    handles = [batch.handle for batch in running.open_batches(job.id) if batch.handle]
+    if handles:
+        backends.get(job).scheduler.cancel(handles, at_once=True)
     running.abandon_job(job.id, why)
     return StepOutcome("failed", why)
 

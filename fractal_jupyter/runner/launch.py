@@ -86,27 +86,39 @@ class SupervisorCare:
 
 
 def start_supervisor(store: Store) -> None:
-    """Start a supervisor in a session of its own; it ends by itself when it is not needed."""
+    """Start a supervisor in a session of its own; it ends by itself when it is not needed.
+
+    Raises:
+        SupervisorFailed: No process can be started.
+    """
     if store.url in _started:
         return
     path = log_path(store)
-    path.parent.mkdir(parents=True, exist_ok=True)
     environment = {
         **job_environment(),
         STORE_VARIABLE: store.url,
         LOG_VARIABLE: str(path),
         **{k: os.environ[k] for k in ("PYTHONPATH", IDLE_VARIABLE) if k in os.environ},
     }
-    with path.open("ab") as output:
-        _started[store.url] = subprocess.Popen(
-            [sys.executable, "-m", "fractal_jupyter.runner"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd="/",
-            env=environment,
-            start_new_session=True,
-        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as output:
+            _started[store.url] = subprocess.Popen(
+                [sys.executable, "-m", "fractal_jupyter.runner"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                env=environment,
+                start_new_session=True,
+            )
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        raise SupervisorFailed(
+            f"The process that drives jobs cannot be started: {what}{error.strerror or error}. "
+            "Jobs that were submitted wait (fractal.jobs.list() has them): mend the cause and "
+            "call job.wait()."
+        ) from error
 
 
 def log_path(store: Store) -> Path:

@@ -147,3 +147,20 @@ def test_a_job_is_not_removed_while_it_runs(fractal: Fractal, tmp_path: Path) ->
     assert folder.is_dir()
     fractal.jobs.remove(job.id)
     assert not folder.exists()
+
+
+def test_internal_errors_before_anything_runs(fractal: Fractal) -> None:
+    make_dataset(fractal, 4)
+    with other_supervisor(
+        fractal._store,
+        "runner.driver:Backends.get",
+        call=0,
+        error="builtins:RuntimeError",
+        settings=SETTINGS,
+    ) as process:
+        wait_for_leader(fractal._store, process)
+        job = fractal.submit("Toy Parallel", "plate").wait(60)
+        assert "Internal error" in (job.error or "")
+        assert_consistent(fractal, job, before=FOUR)
+    assert job.retry().wait(60).status == "done"
+    assert_consistent(fractal, job, before=FOUR)

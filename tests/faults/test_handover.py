@@ -216,3 +216,16 @@ def test_a_supervisor_that_cannot_start_is_said_to_who_waits(
             job.wait(60)
     assert job.status == "submitted"
     assert_done_once(fractal, job.wait(60))
+
+
+def test_no_process_can_be_started_at_all(
+    fractal: Fractal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_dataset(fractal, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/nowhere/python")
+        with pytest.raises(SupervisorFailed, match=r"/nowhere/python.*jobs\.list\(\)"):
+            fractal.submit("Toy Parallel", "plate")
+    (job,) = fractal.jobs.list()
+    assert job.status == "submitted"
+    assert_done_once(fractal, job.wait(60))
