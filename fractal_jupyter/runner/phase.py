@@ -335,9 +335,12 @@ class PhaseRun:
         live.fruitless = 0 if live.fruitful else live.fruitless + 1
         why = self._why(live, reason)
         if not cancelled and live.fruitless < MOST_FRUITLESS_STARTS and self._is_there(live):
+            cut_off = "running" in self._left(live).values()
             if not self._reruns:
                 self._write_off(live, why, statuses=("running",))
-            if self._left(live):
+            if self._left(live) or cut_off:
+                # Even if nothing is left to run: the next worker ends what units that were cut
+                # off have started themselves.
                 self._start([live])
                 return
         self._give_up(live, why, cancelled=cancelled)

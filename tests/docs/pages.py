@@ -8,6 +8,8 @@ directory of the page's own. What a block shows is compared with the page where 
   with included. A block that fails without one is a failure of the test.
 
 In both, `…` stands for anything within a line, and a line of `…` alone for any number of lines.
+How far apart columns are is not compared, since it depends on what they hold: two spaces or more
+are as good as any two or more.
 
 Comments, which readers do not see, say what an example needs:
 
@@ -105,9 +107,14 @@ def matches(expected: str, found: str) -> bool:
         if line.strip() == "…":
             lines.append(r"(?:.*\n)*")
         else:
-            lines.append(".*".join(re.escape(part) for part in line.split("…")) + r"\n")
+            lines.append(".*".join(_loosely(part) for part in line.split("…")) + r"\n")
     text = "".join(f"{line}\n" for line in _stripped(found))
     return re.fullmatch("".join(lines), text) is not None
+
+
+def _loosely(text: str) -> str:
+    """A pattern for a part of a line."""
+    return " {2,}".join(re.escape(column) for column in re.split(" {2,}", text))
 
 
 def _stripped(text: str) -> list[str]:

@@ -145,6 +145,9 @@ def test_a_page_is_read() -> None:
         ("a\n…\nd", "a\nb\nc\nd", True),
         ("a\n…\nd", "a\nd", True),
         ("a.c", "abc", False),
+        ("a  b", "a      b", True),
+        ("a  b", "a b", False),
+        ("    a", "  a", True),
     ],
 )
 def test_texts_are_compared(expected: str, found: str, same: bool) -> None:

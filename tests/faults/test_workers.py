@@ -11,6 +11,7 @@ import pytest
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.jobs import Job
+from fractal_jupyter.schedulers.processes import alive, identity
 from tests.faults.helpers import (
     Control,
     assert_consistent,
@@ -133,6 +134,28 @@ def test_a_worker_is_killed_when_nothing_waits_to_be_started(fractal: Fractal, g
     assert statuses(job) == ["interrupted", "interrupted"]
     assert "The unit was running when its worker was killed by SIGKILL (9)" in (job.error or "")
     assert_consistent(fractal, job, before=FOUR[:2])
+
+
+def test_what_a_unit_has_started_does_not_outlive_its_worker(
+    fractal: Fractal, control: Control, tmp_path: Path
+) -> None:
+    """A retry would find it at work on the same image."""
+    make_dataset(fractal, 1)
+    control.units(
+        "import pathlib, subprocess, time\n"
+        "child = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
+        f"pathlib.Path('{tmp_path}/child').write_text(str(child.pid) + ';')\n"
+        "time.sleep(1000)"
+    )
+    job = fractal.submit("Scripted", "plate", **control.arguments)
+    wait_until(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text()[-1:])
+    child = identity(int((tmp_path / "child").read_text()[:-1]))
+    wait_until(lambda: job.steps[0].running)
+    signal_worker(fractal, signal.SIGKILL)
+    job.wait(60)
+    assert statuses(job) == ["interrupted"]
+    assert alive(child) is False
+    assert_consistent(fractal, job, before=FOUR[:1])
 
 
 def test_units_that_were_cut_off_are_run_again_if_that_is_wanted(
