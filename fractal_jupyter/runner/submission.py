@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,6 +26,7 @@ from fractal_jupyter.errors import (
     NotAllowed,
 )
 from fractal_jupyter.models.documents import problems_in
+from fractal_jupyter.models.images import Image, Scalar
 from fractal_jupyter.models.manifest import TaskEntry
 from fractal_jupyter.models.problems import listing
 from fractal_jupyter.models.profile import parse_profile
@@ -117,12 +118,19 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
             "choose a profile of another one, or ask who runs it."
         )
     make_backend(resource, parse_profile(request.profile.document))
+    type_filters = parse_type_filters(request.type_filters)
+    attribute_filters = parse_attribute_filters(request.attribute_filters)
     last = _last(request)
     steps = [
         _prepare_step(store, resource_record, request, position)
         for position in range(request.first, last + 1)
     ]
-    _check_first_images(store, request, steps[0])
+    _check_first_images(
+        store.datasets.images(request.dataset.id),
+        steps[0],
+        type_filters=type_filters,
+        attribute_filters=attribute_filters,
+    )
     return PreparedJob(
         job={
             "owner": current_user(),
@@ -136,8 +144,8 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
                 "resource": resource_record.document,
                 "profile": request.profile.document,
                 "zarr_dir": request.dataset.zarr_dir,
-                "type_filters": parse_type_filters(request.type_filters),
-                "attribute_filters": parse_attribute_filters(request.attribute_filters),
+                "type_filters": type_filters,
+                "attribute_filters": attribute_filters,
                 "account": request.account,
                 "worker_init": request.worker_init,
                 "memory_limit": _memory_bytes(request.memory_limit),
@@ -216,6 +224,37 @@ def resolve_task(
     return found[-1]
 
 
+def missing_path(group: TaskGroupRecord) -> str | None:
+    """What of a task group's environment is not there any more, if something is not."""
+    needed = (group.python, group.package_root)
+    return next((path for path in needed if path and not Path(path).exists()), None)
+
+
+def _check_environment(group: TaskGroupRecord) -> None:
+    missing = missing_path(group)
+    if missing is not None:
+        raise NotAllowed(
+            f"The environment of {group.package} {group.version} is incomplete: {missing} is not "
+            f"there any more. Build it again: {_collect_call(group)}."
+        )
+
+
+def _collect_call(group: TaskGroupRecord) -> str:
+    """What a user types to get an environment like that of a task group."""
+    asked = group.request
+    extras = f"[{','.join(asked['extras'])}]" if asked.get("extras") else ""
+    requirement = f"{group.package}{extras}=={group.version}"
+    if group.origin == "wheel" and "requirement" in asked:
+        requirement = asked["requirement"] + extras
+    options = {
+        "python": group.python_version,
+        "pins": asked.get("pins_after"),
+        "pins_before": asked.get("pins_before"),
+    }
+    words = [repr(requirement), *(f"{name}={value!r}" for name, value in options.items() if value)]
+    return f"fractal.collect({', '.join(words)})"
+
+
 def _choices(groups: Iterable[TaskGroupRecord]) -> list[str]:
     return sorted({f"{group.package} {group.version}" for group in groups})
 
@@ -225,8 +264,9 @@ def _last(request: JobRequest) -> int:
     last = count - 1 if request.last is None else request.last
     if not 0 <= request.first <= last < count:
         raise NotAllowed(
-            f"Steps {request.first} to {last} cannot be run: the workflow has {count} steps, "
-            f"numbered 0 to {count - 1}, and first= must not be after last=."
+            f"Steps {request.first} to {last} cannot be run: the workflow has "
+            + (f"{count} steps, 0 to {count - 1}, " if count > 1 else "one step, step 0, ")
+            + "and first= must not be after last=."
         )
     return last
 
@@ -239,6 +279,7 @@ def _prepare_step(
         task, group = resolve_task(
             store, resource=resource, name=step.task, version=step.version, package=step.package
         )
+        _check_environment(group)
         entry = TaskEntry.model_validate(task.entry)
         non_parallel, parallel = route_arguments(
             entry,
@@ -292,18 +333,24 @@ def _without_schemas(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in entry.items() if name not in left_out}
 
 
-def _check_first_images(store: Store, request: JobRequest, step: Mapping[str, Any]) -> None:
+def _check_first_images(
+    images: Sequence[Image],
+    step: Mapping[str, Any],
+    *,
+    type_filters: Mapping[str, bool],
+    attribute_filters: Mapping[str, Sequence[Scalar]],
+) -> None:
     entry = TaskEntry.model_validate(step["request"]["entry"])
     select_inputs(
-        store.datasets.images(request.dataset.id),
+        images,
         task_name=entry.name,
         task_type=entry.type,
         type_filter=step_type_filter(
-            running=request.type_filters,
+            running=type_filters,
             input_types=entry.input_types,
             step_filters=step["request"]["type_filters"],
         ),
-        attribute_filters=request.attribute_filters,
+        attribute_filters=attribute_filters,
     )
 
 

@@ -9,6 +9,7 @@ from fractal_jupyter.errors import (
     Ambiguous,
     ImageListError,
     InvalidArguments,
+    InvalidDocument,
     JobFailed,
     NotAllowed,
     NotFound,
@@ -209,6 +210,9 @@ def test_bad_requests_are_refused_before_anything_starts(fractal: Fractal) -> No
         fractal.submit("Toy Parallel", dataset, args={"zarr_url": "/data/x.zarr"})
     with pytest.raises(ImageListError, match="well"):
         fractal.submit("Toy Parallel", dataset, attribute_filters={"well": ["B03"]})
+    for name, wrong in {"attribute_filters": {"well": 3}, "type_filters": {"is_3D": [1]}}.items():
+        with pytest.raises(InvalidDocument, match=rf"{name}\.\w+: found .*allowed: "):
+            fractal.submit("Toy Parallel", dataset, **{name: wrong})  # type: ignore[arg-type]
     with pytest.raises(InvalidArguments, match="memory_limit"):
         fractal.submit("Toy Parallel", dataset, memory_limit="lots")
     fractal.resources.update("Local resource", prevent_new_submissions=True)
@@ -232,8 +236,10 @@ def test_part_of_a_workflow_can_be_run(fractal: Fractal) -> None:
     )
     job = fractal.submit(workflow, dataset, first=1, last=1).wait(60)
     assert [(step.position, step.task_name) for step in job.steps] == [(1, "Toy Parallel")]
-    with pytest.raises(NotAllowed, match="3 steps"):
+    with pytest.raises(NotAllowed, match="the workflow has 3 steps, 0 to 2, and first="):
         fractal.submit(workflow, dataset, first=2, last=1)
+    with pytest.raises(NotAllowed, match="the workflow has one step, step 0, and first="):
+        fractal.submit("Toy Parallel", dataset, first=1)
 
 
 def test_secrets_of_the_notebook_do_not_reach_units(
