@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,14 +14,17 @@ from typing import Any
 from fractal_jupyter.environments.spec import BuildRequest, PackageSpec, parse_requirement
 from fractal_jupyter.environments.uv import find_uv
 from fractal_jupyter.environments.venv import BuiltEnvironment, VenvBuilder
+from fractal_jupyter.errors import FileMissing, PackageNotFound
 from fractal_jupyter.hosts.local import LocalHost
 from fractal_jupyter.models.manifest import parse_manifest
 from fractal_jupyter.models.resource import Resource
-from fractal_jupyter.runner.submission import usable_resource
+from fractal_jupyter.runner.submission import missing_path, usable_resource
 from fractal_jupyter.store.records import ProfileRecord, TaskGroupRecord
 from fractal_jupyter.store.store import Store
 
 LOG_SECONDS = 1.0
+# What a folder has in it while an environment is built there; see `environments.on_host.claim`.
+CLAIM_PREFIX = ".claim-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,9 @@ def collect(
 ) -> TaskGroupRecord:
     """Build the environment that is asked for, unless it is there, and record its tasks.
 
+    An environment that is not whole any more is built again, and keeps its task group. Of two
+    who collect the same at once, one builds, the other waits, and both get the one task group.
+
     Args:
         store: Where the task group is recorded.
         request: What is asked for.
@@ -57,8 +64,12 @@ def collect(
     folder = _folder(resource, request, package, python_version)
     known = store.task_groups.find_folder(str(folder))
     if known is not None:
-        log(f"{known.package} {known.version} is there already, in {folder}.")
-        return known
+        missing = missing_path(known)
+        if missing is None:
+            log(f"{known.package} {known.version} is there already, in {folder}.")
+            return known
+        log(f"{missing} is not there any more: building the environment again.")
+        _clear(str(folder))
     activity = store.activities.begin(action="collect", subject=request.requirement)
     lines = _ActivityLog(store, activity.id, log)
     try:
@@ -126,6 +137,14 @@ class _ActivityLog:
         self._lines, self._last = [], time.monotonic()
 
 
+def _clear(folder: str) -> None:
+    """Remove what is left of an environment, unless somebody is building it again already."""
+    host = LocalHost()
+    with suppress(FileMissing):
+        if not any(entry.name.startswith(CLAIM_PREFIX) for entry in host.list(folder)):
+            host.remove(folder)
+
+
 def _builder(resource: Resource, *, uv: bool) -> VenvBuilder:
     cache = PurePosixPath(resource.tasks_local_dir) / ".cache"
     return VenvBuilder(
@@ -150,7 +169,7 @@ def _folder(
     resource: Resource, request: CollectionRequest, package: PackageSpec, python_version: str
 ) -> PurePosixPath:
     """Where the environment goes: the same for the same request, another for any other."""
-    wheel = hashlib.sha256(Path(package.wheel).read_bytes()).hexdigest() if package.wheel else ""
+    wheel = _wheel_digest(package.wheel) if package.wheel else ""
     # Without a version the newest is meant, and that is another one on another day.
     newest = "" if package.version or wheel else time.strftime("%Y-%m-%d", time.gmtime())
     what = [
@@ -162,3 +181,13 @@ def _folder(
     version = package.version or "newest"
     name = f"{version}-py{python_version}-{digest}"
     return PurePosixPath(resource.tasks_local_dir) / package.name / name
+
+
+def _wheel_digest(wheel: Path) -> str:
+    try:
+        return hashlib.sha256(wheel.read_bytes()).hexdigest()
+    except OSError as error:
+        raise PackageNotFound(
+            f"The wheel file {wheel} cannot be read: {error.strerror}. Give the path of a wheel, "
+            'or the name of a package: "name==1.0".'
+        ) from error

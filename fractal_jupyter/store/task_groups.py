@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from fractal_jupyter.errors import AlreadyExists, NotFound
+from fractal_jupyter.errors import NotFound
 from fractal_jupyter.store.database import Database
 from fractal_jupyter.store.records import ActivityRecord, TaskGroupRecord, TaskRecord
 from fractal_jupyter.store.tables import activities, task_groups, tasks
@@ -45,26 +45,19 @@ class TaskGroups:
         return None if row is None else TaskGroupRecord.from_row(row)
 
     def add(self, *, entries: Sequence[dict[str, Any]], **values: Any) -> TaskGroupRecord:
-        """Add a task group with its tasks (the entries of the manifest), in one transaction."""
+        """Add a task group with its tasks (the entries of the manifest), in one transaction.
+
+        A folder holds one environment. When there is a task group of that folder already, because
+        somebody else has just added it or because its environment was built again, it stays, and
+        gets these values and tasks.
+        """
         try:
             with self._database.write() as connection:
-                row = connection.execute(
-                    sa.insert(task_groups)
-                    .values(created=time.time(), active=True, **values)
-                    .returning(*task_groups.c)
-                ).one()
-                connection.execute(
-                    sa.insert(tasks),
-                    [
-                        {"task_group_id": row.id, "name": entry["name"], "entry": entry}
-                        for entry in entries
-                    ],
-                )
-        except sa.exc.IntegrityError as error:
-            raise AlreadyExists(
-                f"There is a task group in {values.get('folder')} already."
-            ) from error
-        return TaskGroupRecord.from_row(row)
+                return _put(connection, entries, values)
+        except sa.exc.IntegrityError:
+            # On PostgreSQL somebody else may have added it since we looked.
+            with self._database.write() as connection:
+                return _put(connection, entries, values)
 
     def tasks(self, task_group_id: int | None = None) -> list[TaskRecord]:
         """The tasks of one task group, or of all, in the order of the manifests."""
@@ -73,6 +66,31 @@ class TaskGroups:
             query = query.where(tasks.c.task_group_id == task_group_id)
         with self._database.read() as connection:
             return [TaskRecord.from_row(row) for row in connection.execute(query)]
+
+
+def _put(
+    connection: sa.Connection, entries: Sequence[dict[str, Any]], values: Mapping[str, Any]
+) -> TaskGroupRecord:
+    known = connection.execute(
+        sa.update(task_groups)
+        .where(task_groups.c.folder == values["folder"])
+        .values(active=True, **values)
+        .returning(*task_groups.c)
+    ).one_or_none()
+    row = (
+        known
+        or connection.execute(
+            sa.insert(task_groups)
+            .values(created=time.time(), active=True, **values)
+            .returning(*task_groups.c)
+        ).one()
+    )
+    connection.execute(sa.delete(tasks).where(tasks.c.task_group_id == row.id))
+    connection.execute(
+        sa.insert(tasks),
+        [{"task_group_id": row.id, "name": entry["name"], "entry": entry} for entry in entries],
+    )
+    return TaskGroupRecord.from_row(row)
 
 
 class Activities:
