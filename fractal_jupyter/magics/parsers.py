@@ -175,7 +175,7 @@ def _add_submission(parser: VerbParser) -> None:
 
 _SUBMISSION_EXAMPLES = """\
 examples:
-  job = %fractal {verb} "Project Image" plate method=mip
+  job = %fractal {verb} "Project Image" plate method="Mean intensity projection"
   %fractal {verb} "Project Image" plate overwrite=true --where well=B03,B04
   %%fractal {verb} "Threshold Segmentation" plate
   {{"channel": {{"mode": "label", "identifier": "DAPI"}}}}
@@ -299,7 +299,7 @@ def overview() -> str:
             *lines,
             "",
             "%fractal VERB --help tells what a verb takes. Results can be kept:",
-            '  job = %fractal submit "Project Image" plate method=mip',
+            '  job = %fractal submit "Project Image" plate overwrite=true',
             "All work with the Fractal object that the notebook calls `fractal`, if it has one.",
         ]
     )

@@ -87,7 +87,7 @@ def _read_word(line: str, start: int) -> tuple[Word, int]:
 
 
 def assignment(word: str) -> tuple[str, Word] | None:
-    """The name and the value of a word such as `method=mip`; None when it is none."""
+    """The name and the value of a word such as `overwrite=true`; None when it is none."""
     match = _ASSIGNMENT.match(word)
     if match is None:
         return None
@@ -167,11 +167,11 @@ def parse_body(body: str) -> dict[str, Any]:
             where = f" (line {line})" if line else ""
             raise InvalidArguments(
                 "The cell after its first line must be the arguments of the task, as JSON or as a "
-                f'Python dictionary, such as {{"method": "mip"}}; it is neither{where}.'
+                f'Python dictionary, such as {{"overwrite": true}}; it is neither{where}.'
             ) from None
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise InvalidArguments(
             "The cell after its first line must be arguments by name, such as "
-            f'{{"method": "mip"}}; found {type(value).__name__}.'
+            f'{{"overwrite": true}}; found {type(value).__name__}.'
         )
     return value

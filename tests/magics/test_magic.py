@@ -10,8 +10,11 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.display.log import LogText
-from fractal_jupyter.magics.parsers import VERBS, parser_of
+from fractal_jupyter.engine.arguments import route_arguments, validate_arguments
+from fractal_jupyter.magics.parsers import VERBS, overview, parser_of
 from fractal_jupyter.magics.verbs import RUN
+from fractal_jupyter.magics.words import assignment, split, value_of
+from tests.engine.test_arguments import core_tasks
 from tests.toy import add_toy_tasks, make_dataset
 
 
@@ -40,6 +43,22 @@ def test_every_verb_has_help(
     shown = capsys.readouterr().out
     assert shown.startswith(f"usage: %fractal {verb}")
     assert str(parser_of(verb).description) in shown
+
+
+@pytest.mark.parametrize("text", [parser_of("submit").epilog, parser_of("plan").epilog, overview()])
+def test_the_examples_in_help_could_be_run(text: str) -> None:
+    tasks = core_tasks("2.1.0")
+    lines = [line.partition("%fractal ")[2] for line in text.splitlines()]
+    examples = [split(line)[1:] for line in lines if line.startswith(("submit", "plan"))]
+    assert examples
+    for words in examples:
+        options = parser_of("submit").parse_intermixed_args(words)
+        pairs = [assignment(word) for word in options.arguments]
+        args = {pair[0]: value_of(pair[1], {}) for pair in pairs if pair is not None}
+        assert len(args) == len(pairs)
+        if args:
+            task = tasks[options.task]
+            validate_arguments(task, *route_arguments(task, args=args))
 
 
 def test_without_a_verb_all_are_told(
