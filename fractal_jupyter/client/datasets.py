@@ -139,12 +139,19 @@ class Dataset:
 
         Returns:
             The images that were added. Folders that could not be read are warned of.
+
+        Raises:
+            FileMissing: The folder is not there.
+            HostError: It cannot be read.
         """
         import warnings
 
+        from fractal_jupyter.hosts.local import named_errors
         from fractal_jupyter.worker.scan import scan
 
-        found = scan(str(folder or self.zarr_dir))
+        where = str(folder or self.zarr_dir)
+        with named_errors("scan", where):
+            found = scan(where)
         for warning in found["warnings"]:
             warnings.warn(str(warning), stacklevel=2)
         images = parse_images(found["images"])

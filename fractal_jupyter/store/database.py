@@ -80,7 +80,7 @@ class Database:
             )
             _prepare_sqlite(self.engine, journal_mode=_journal_mode(self.path.parent))
         else:
-            self.engine = sa.create_engine(parsed, pool_pre_ping=True, **_JSON)
+            self.engine = _engine_of_server(parsed)
 
     @property
     def name(self) -> str:
@@ -166,6 +166,24 @@ _raw_decode = json.JSONDecoder().raw_decode
 # A hundred thousand images and units are a million small values: these take a fifth of the time
 # that `json.dumps` and `json.loads` take for such.
 _JSON: Mapping[str, Any] = {"json_serializer": _encode, "json_deserializer": _decode}
+
+
+def _engine_of_server(url: sa.URL) -> sa.Engine:
+    shown = url.render_as_string()
+    try:
+        return sa.create_engine(url, pool_pre_ping=True, **_JSON)
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"The store {shown} needs the Python package {error.name!r}, which is not installed "
+            f"here. Install it (pip install {error.name}), or name another driver in the URL: "
+            "postgresql+psycopg2://…."
+        ) from error
+    except sa.exc.NoSuchModuleError as error:
+        raise StoreError(
+            f"{shown} names a kind of database or a driver that there is not ({url.drivername}). "
+            "Stores are SQLite files (sqlite:////home/me/fractal.db) or PostgreSQL databases "
+            "(postgresql+psycopg://me@host/database)."
+        ) from error
 
 
 def _make_private(path: Path) -> None:

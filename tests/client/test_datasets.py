@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from fractal_jupyter import Fractal
-from fractal_jupyter.errors import AlreadyExists, InUse, InvalidDocument
+from fractal_jupyter.errors import AlreadyExists, FileMissing, InUse, InvalidDocument
 from tests.toy import make_dataset
 
 
@@ -37,6 +39,15 @@ def test_images_are_added_once(fractal: Fractal) -> None:
 def test_a_dataset_needs_an_absolute_folder(fractal: Fractal) -> None:
     with pytest.raises(InvalidDocument, match="zarr_dir"):
         fractal.datasets.create("d", zarr_dir="here/and/there")
+
+
+def test_a_folder_that_cannot_be_scanned_is_told(fractal: Fractal, tmp_path: Path) -> None:
+    dataset = fractal.datasets.create("d", zarr_dir=tmp_path / "not there")
+    with pytest.raises(FileMissing, match=r"Cannot scan /.*not there: No such file"):
+        dataset.scan()
+    (tmp_path / "file").touch()
+    with pytest.raises(FileMissing, match="Not a directory"):
+        dataset.scan(tmp_path / "file")
 
 
 def test_a_dataset_with_jobs_stays(fractal: Fractal) -> None:

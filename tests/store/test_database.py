@@ -38,6 +38,21 @@ def test_urls_that_cannot_be_shared_are_refused(url: str) -> None:
         Database(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql+asyncpg://me:secret@host/x", "pip install asyncpg"),
+        ("postgresql+nonsense://me:secret@host/x", r"(postgresql+nonsense)"),
+        ("nonsense://me:secret@host/x", "SQLite files"),
+    ],
+)
+def test_a_driver_that_is_not_there_is_said(url: str, words: str) -> None:
+    with pytest.raises(StoreError) as raised:
+        Database(url)
+    assert words in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be created"):
