@@ -88,8 +88,11 @@ class Profiles:
         record = self._store.profiles.get(name)
         return Profile(record, self._store.resources.by_id(record.resource_id))
 
-    def update(self, name: str, document: Document | None = None, **fields: Any) -> Profile:
-        """Change a profile: replace its document, or only the given fields of it."""
+    def update(self, name: str, /, document: Document | None = None, **fields: Any) -> Profile:
+        """Change a profile: replace its document, or only the given fields of it.
+
+        `update("old", name="new")` gives it another name.
+        """
         record = self._store.profiles.get(name)
         if document is not None and fields:
             raise InvalidDocument("Give a whole document, or single fields, but not both.")

@@ -92,6 +92,7 @@ class Resources:
     def update(
         self,
         name: str,
+        /,
         document: Document | None = None,
         *,
         warm: bool | None = None,
@@ -99,7 +100,8 @@ class Resources:
     ) -> Resource:
         """Change a resource: replace its document, or only the given fields of it.
 
-        Jobs that were submitted before keep the resource as it was.
+        Jobs that were submitted before keep the resource as it was. `update("old", name="new")`
+        gives it another name.
 
         Raises:
             InvalidDocument: The changed document is wrong; the resource stays as it was.

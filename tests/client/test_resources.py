@@ -82,6 +82,15 @@ def test_resources_are_changed_and_removed(fractal: Fractal) -> None:
         fractal.resources.get("Second")
 
 
+def test_resources_and_profiles_get_other_names(fractal: Fractal) -> None:
+    assert fractal.resources.update("Local resource", name="Here").name == "Here"
+    assert fractal.profiles.update("Local profile", name="Me").name == "Me"
+    assert [(p.name, p.resource) for p in fractal.profiles.list()] == [("Me", "Here")]
+    assert fractal.resources.get("Here").document["name"] == "Here"
+    with pytest.raises(NotFound, match="'Local resource'"):
+        fractal.resources.get("Local resource")
+
+
 def test_a_profile_must_be_of_its_resources_type(fractal: Fractal) -> None:
     profile = json.loads((DOCUMENTS / "profile_slurm_sudo.json").read_text())
     with pytest.raises(InvalidDocument, match="slurm_sudo"):
