@@ -1,0 +1,98 @@
+"""Puts the worker and a batch into their folder on a compute node, and runs the worker on it.
+
+It travels as text in job scripts, behind what the shell reads (`slurm_script` puts it there), and
+is run by the interpreter of the worker: standard library only, Python 3.8 or later. Its arguments
+are the path of the job script, and the line behind which it finds itself and the payload.
+
+Exit statuses are those of the worker (66: there is no such batch, 74: files cannot be written),
+and 126 for an interpreter that cannot be used.
+"""
+
+# Nothing that takes long to import: this runs once per batch.
+# ruff: noqa: PTH103, PTH105, PTH118, PTH123, S606
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+from typing import Any, NoReturn
+
+NO_BATCH, CANNOT_WRITE, UNSUITABLE = 66, 74, 126
+
+
+def main(script: str, mark: str) -> None:
+    """Run the batch that this element of the job array is for."""
+    try:
+        settings, payload = read_script(script, mark)
+        number = settings["first_batch"] + int(os.environ["SLURM_ARRAY_TASK_ID"])
+        header, worker, document = unpack(payload, number)
+    except OSError as error:
+        end(NO_BATCH, f"The batch cannot be read: {error}.")
+    except (KeyError, ValueError) as error:
+        end(NO_BATCH, f"The job script or its payload is damaged: {error!r}.")
+    folder = os.path.join(settings["folder"], f"batch-{number:04d}")
+    archive = os.path.join(settings["folder"], header["archive"])
+    try:
+        os.makedirs(folder, 0o700, exist_ok=True)
+        place(archive, worker)
+        place(os.path.join(folder, "batch.json"), document)
+    except OSError as error:
+        where = f"{folder}: {error.strerror} ({error.filename})"
+        end(CANNOT_WRITE, f"The batch cannot be written into {where}.")
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-I", "-S", archive, "run", folder])
+
+
+def read_script(script: str, mark: str) -> tuple[dict[str, Any], bytes]:
+    """Return the settings and the packed payload that stand in the script."""
+    with open(script, "rb") as file:
+        tail = file.read().rpartition(b"\n" + mark.encode() + b"\n")[2].splitlines()
+    settings = json.loads(b"".join(line[3:] for line in tail if line[:2] == b"#="))
+    if settings["payload"] is None:
+        return settings, base64.b64decode(b"".join(line[2:] for line in tail if line[:2] == b"#+"))
+    with open(settings["payload"], "rb") as file:
+        return settings, file.read()
+
+
+def unpack(payload: bytes, number: int) -> tuple[dict[str, Any], bytes, bytes]:
+    """Return the header of a payload, the worker's archive, and the document of a batch."""
+    try:
+        import zlib
+    except ImportError:
+        name_another = "name another interpreter in jobs_slurm_python_worker"
+        end(UNSUITABLE, f"{sys.executable} has no module zlib: {name_another}.")
+    try:
+        head, _, content = zlib.decompress(payload).partition(b"\n")
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    header = json.loads(head)
+    start, size = header["batches"][str(number)]
+    return header, content[: header["archive_size"]], content[start : start + size]
+
+
+def place(path: str, content: bytes) -> None:
+    """Write a file at once, unless it is there with that content: others may be reading it."""
+    try:
+        with open(path, "rb") as file:
+            if file.read() == content:
+                return
+    except FileNotFoundError:
+        pass
+    partial = f"{path}.{os.uname().nodename}-{os.getpid()}"
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def end(status: int, words: str) -> NoReturn:
+    """Say why nothing was run, and on which node."""
+    sys.stderr.write(f"The worker could not start on {os.uname().nodename}. {words}\n")
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])
