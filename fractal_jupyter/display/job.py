@@ -142,9 +142,11 @@ def job_line(snapshot: JobSnapshot) -> str:
     for step in current:
         counts = ", ".join(span.text for span in _counts(step))
         parts.append(
-            f"step {_place(step, snapshot.steps)}, {step.task_name}: "
+            f"step {step.position}, {step.task_name}: "
             + (f"{counts} of {number(step.total)}" if counts else step.status)
         )
+    if len(snapshot.steps) > 1:
+        parts.append(_steps_done(snapshot.steps))
     if snapshot.over and job.started and job.ended:
         parts.append(f"took {duration(job.ended - job.started)}")
     return "; ".join(parts)
@@ -164,8 +166,9 @@ def unit_place(unit: UnitRecord, zarr_dir: str) -> str:
 # steps
 
 
-def _place(step: StepRecord, steps: Sequence[StepRecord]) -> str:
-    return f"{[s.position for s in steps].index(step.position) + 1} of {len(steps)}"
+def _steps_done(steps: Sequence[StepRecord]) -> str:
+    done = sum(step.status == "done" for step in steps)
+    return f"{done} of {counted(len(steps), 'step')} done"
 
 
 def _steps_table(
@@ -378,12 +381,11 @@ def _job_bar(steps: Sequence[StepRecord]) -> Bar:
         for step in steps
         for segment in step_bar(step).segments
     )
-    done = sum(step.status == "done" for step in steps)
-    return Bar(segments, f"{done} of {counted(len(steps), 'step')} done")
+    return Bar(segments, _steps_done(steps))
 
 
 def _job_progress(job: JobRecord, steps: Sequence[StepRecord]) -> str:
     current = [step for step in steps if step.status in ("running", "failed", "cancelled")]
     if current and len(steps) > 1:
-        return f"step {_place(current[0], steps)}: {current[0].task_name}"
+        return f"step {current[0].position}: {current[0].task_name} · {_steps_done(steps)}"
     return counted(len(steps), "step") if job.status == "done" else ""

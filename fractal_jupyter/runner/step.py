@@ -211,12 +211,19 @@ class StepRun:
         ]
         first = self.context.running.first_bad_unit(self.context.job.id, self.step.position)
         where = "" if first.zarr_url is None else f" ({first.zarr_url})"
-        kept = f" The other {counts['done']} are kept." if counts.get("done") else ""
+        done = counts.get("done", 0)
+        kept = f" The other {'one is' if done == 1 else f'{done} are'} kept." if done else ""
         return (
             f"Step {self.step.position} ({self.step.task_name}): {', '.join(parts)} "
             f"of {total} unit{'s' if total > 1 else ''}. "
-            f"Unit {first.index}{where}: {first.error}{kept}"
+            f"Unit {first.index}{where}: {_sentence(first.error or first.status)}{kept}"
         )
+
+
+def _sentence(text: str) -> str:
+    """A text that something else may follow: it ends with a full stop, or the like."""
+    text = text.rstrip()
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def _without(

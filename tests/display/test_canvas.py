@@ -123,7 +123,7 @@ def test_a_dumb_terminal_gets_lines() -> None:
 def test_a_log_gets_a_line_for_what_matters() -> None:
     lines = in_pipe(WAIT + LIGHT)
     assert lines[0].startswith("Job 12 (Played): running")
-    assert lines[-2].startswith("Job 12 (Played): failed; step 1 of 1, Project Image: 18 done, 2")
+    assert lines[-2].startswith("Job 12 (Played): failed; step 0, Project Image: 18 done, 2")
     assert len(lines) <= 4
 
 

@@ -73,7 +73,7 @@ def test_the_step_of_an_error_is_named_where_there_are_several() -> None:
 def test_an_error_is_said_once() -> None:
     steps = [make_step(total=3, done=2, failed=1, status="failed")]
     bad = [failed_unit(1, "KeyError: 'DAPI'")]
-    error = "Step 0: 1 failed of 3 units. Unit 1 (…): KeyError: 'DAPI' The other 2 are kept."
+    error = "Step 0: 1 failed of 3 units. Unit 1 (…): KeyError: 'DAPI'. The other 2 are kept."
     said = make_snapshot(steps, bad_units=bad, status="failed", error=error, ended=T0 + 5)
     assert job_text(said).count("DAPI") == 1
     other = make_snapshot(
@@ -143,7 +143,7 @@ def test_lists_of_jobs() -> None:
     assert "15 / 20" in text
     assert "1 min" in text
     html = jobs_html(jobs, {12: steps, 11: steps})
-    assert "step 2 of 2: Project Image" in html
+    assert "step 1: Project Image · 1 of 2 steps done" in html
     assert "Step 0: it broke" in html
     many = jobs_html([make_job(id=k) for k in range(1000)], {})
     assert "and 960 older jobs" in many
@@ -164,5 +164,6 @@ def test_a_job_in_a_line() -> None:
         make_step(2),
     ]
     assert job_line(make_snapshot(steps)) == (
-        "Job 12 (Project and measure): running; step 2 of 3, Project Image: 3 done, 1 failed of 9"
+        "Job 12 (Project and measure): running; step 1, Project Image: 3 done, 1 failed of 9; "
+        "1 of 3 steps done"
     )

@@ -74,7 +74,8 @@ def test_what_succeeded_is_kept_and_retry_runs_only_what_is_missing(
     assert job.status == "failed"
     assert job.error is not None
     assert "1 failed of 6 units" in job.error
-    assert "ValueError: the toy is broken" in job.error
+    assert job.error.startswith("Step 0 (Toy Parallel): ")
+    assert job.error.endswith("ValueError: the toy is broken. The other 5 are kept.")
     with pytest.raises(JobFailed, match="the toy is broken"):
         job.raise_for_status()
     (bad,) = job.units(status="failed")
