@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from fractal_jupyter.client.listing import Listing
+from fractal_jupyter.display.words import counted
 from fractal_jupyter.errors import InvalidDocument
 from fractal_jupyter.models.images import (
     Image,
@@ -43,7 +44,7 @@ class Images(Sequence[Image]):
         count = len(self)
         position = index + count if index < 0 else index
         if not 0 <= position < count:
-            raise IndexError(f"The dataset has {count} images; there is no number {index}.")
+            raise IndexError(f"The dataset has {counted(count, 'image')}; number {index} is none.")
         return self._store.datasets.images(self._dataset.id, offset=position, limit=1)[0]
 
     def __iter__(self) -> Any:
@@ -179,7 +180,7 @@ class Dataset:
         )
 
     def __repr__(self) -> str:
-        return f"<Dataset {self.name!r}, {len(self.images)} images in {self.zarr_dir}>"
+        return f"<Dataset {self.name!r}, {counted(len(self.images), 'image')} in {self.zarr_dir}>"
 
     def _repr_html_(self) -> str:
         from fractal_jupyter.display.html import dataset_html

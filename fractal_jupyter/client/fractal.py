@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fractal_jupyter.client.defaults import add_local_resource
 from fractal_jupyter.errors import Ambiguous, InvalidArguments
+from fractal_jupyter.models.problems import nearest
 from fractal_jupyter.runner.launch import SupervisorCare
 from fractal_jupyter.store.records import ProfileRecord
 from fractal_jupyter.store.store import Store
@@ -259,6 +261,14 @@ class Fractal:
         """
         from fractal_jupyter.client.plans import make_plan
 
+        allowed = list(inspect.signature(self.submit).parameters)
+        for option in options:
+            if option not in allowed:
+                meant = nearest(option, allowed)
+                hint = (
+                    f"; did you mean {meant!r}?" if meant else f"; there are {', '.join(allowed)}"
+                )
+                raise TypeError(f"plan() takes what submit() takes, but no {option!r}{hint}")
         single_names = ("args", "args_non_parallel", "args_parallel", "meta", "version")
         single = {name: options.pop(name) for name in single_names if options.get(name) is not None}
         request = self._request(task, dataset, single=single, profile=profile, **options)
@@ -275,7 +285,7 @@ class Fractal:
         **options: Any,
     ) -> JobRequest:
         from fractal_jupyter.client.workflows import Workflow
-        from fractal_jupyter.models.workflow import parse_workflow
+        from fractal_jupyter.models.workflow import parse_step, parse_workflow
         from fractal_jupyter.runner.submission import JobRequest
 
         record = (
@@ -289,16 +299,17 @@ class Fractal:
                     f"{', '.join(sorted(single))} belong to single tasks; a workflow's arguments "
                     "are those of its steps."
                 )
-            title, documents = task.name, [dict(step) for step in task.steps]
+            title = task.name
+            steps = parse_workflow(title, [dict(step) for step in task.steps]).steps
         else:
-            title, documents = _single_step(task, single)
-        workflow = parse_workflow(title, documents)
+            title, document = _single_step(task, single)
+            steps = (parse_step(document),)
         return JobRequest(
             name=name or title,
-            steps=workflow.steps,
+            steps=steps,
             dataset=record,
             profile=self._profile_record(profile),
-            **options,
+            **{key: value for key, value in options.items() if value is not None},
         )
 
     def _profile_record(self, name: str | None) -> ProfileRecord:
@@ -318,8 +329,8 @@ class Fractal:
         return f"<Fractal {self.url}, profile {self.profile!r}>"
 
 
-def _single_step(task: str | Task, single: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+def _single_step(task: str | Task, single: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if isinstance(task, str):
-        return task, [{"task": task, **single}]
+        return task, {"task": task, **single}
     found = {"task": task.name, "version": task.version, "package": task.package}
-    return task.name, [{**found, **single}]
+    return task.name, {**found, **single}

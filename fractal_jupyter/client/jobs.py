@@ -15,7 +15,7 @@ from fractal_jupyter.runner.folders import remove_job_folder
 from fractal_jupyter.runner.launch import SupervisorCare, wake_supervisor
 from fractal_jupyter.runner.logs import read_log
 from fractal_jupyter.runner.users import current_user
-from fractal_jupyter.store.jobs import FINAL_JOBS
+from fractal_jupyter.store.jobs import FINAL_JOBS, JOB_STATUSES
 from fractal_jupyter.store.records import JobRecord, StepRecord, UnitRecord
 from fractal_jupyter.store.store import Store
 
@@ -250,11 +250,17 @@ class Jobs:
         """Jobs, the newest first.
 
         Args:
-            status: Only jobs with this status.
+            status: Only jobs that are `submitted`, `running`, `done`, `failed` or `cancelled`.
             limit: At most so many; None for all.
+
+        Raises:
+            InvalidArguments: There is no such status.
         """
         from fractal_jupyter.display.html import jobs_html
         from fractal_jupyter.display.text import jobs_text
+
+        if status is not None and status not in JOB_STATUSES:
+            raise InvalidArguments(f"status={status!r}: a job is one of {', '.join(JOB_STATUSES)}.")
 
         def rows(items: Sequence[Job]) -> tuple[list[JobRecord], dict[int, list[StepRecord]]]:
             records = [item._record for item in items]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fractal_jupyter.client.listing import Listing
+from fractal_jupyter.display.words import counted
 from fractal_jupyter.models.manifest import TaskEntry
 from fractal_jupyter.runner.collecting import CollectionRequest, collect
 from fractal_jupyter.store.documents import not_found
@@ -124,7 +125,7 @@ class TaskGroup:
     def __repr__(self) -> str:
         return (
             f"<TaskGroup {self.package} {self.version}, Python {self.python_version}, "
-            f"{len(self.tasks)} tasks>"
+            f"{counted(len(self.tasks), 'task')}>"
         )
 
     def _repr_html_(self) -> str:
@@ -186,7 +187,7 @@ class TaskGroups:
             record = collect(self._store, request, log=progress.log)
             group = TaskGroup(self._store, record)
             progress.done(
-                f"{group.package} {group.version}: {len(group.tasks)} tasks, "
+                f"{group.package} {group.version}: {counted(len(group.tasks), 'task')}, "
                 f"Python {group.python_version}"
             )
         return group

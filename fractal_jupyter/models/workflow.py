@@ -129,6 +129,19 @@ class WorkflowDocument(Document):
     steps: Annotated[tuple[Step, ...], AfterValidator(_at_least_one)]
 
 
+class _Single(Document, Step):
+    """A step that is a document of its own: a single task with what was said of it."""
+
+
+def parse_step(step: Mapping[str, Any]) -> Step:
+    """Check the one step of a single task's job.
+
+    Raises:
+        InvalidDocument: Fields are wrong; the message lists each of them, such as `meta.mem`.
+    """
+    return parse_document(_Single, step, noun="request")
+
+
 def parse_workflow(name: str, steps: Sequence[Mapping[str, Any]]) -> WorkflowDocument:
     """Check a workflow.
 

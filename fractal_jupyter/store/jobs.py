@@ -16,6 +16,7 @@ from fractal_jupyter.store.tables import batches, jobs, steps, units
 
 UNIT_COUNTERS = ("total", "running", "done", "failed", "cancelled", "interrupted")
 FINAL_JOBS = ("done", "failed", "cancelled")
+JOB_STATUSES = (*ACTIVE_JOBS, *FINAL_JOBS)
 # What a unit's row has without what may be large (arguments and output).
 _SLIM = [sa.literal(None).label(c.name) if c.name == "output" else c for c in units.c]
 

@@ -1,0 +1,40 @@
+"""What is said of requests that cannot be: before anything is started."""
+
+import pytest
+
+from fractal_jupyter import Fractal
+from fractal_jupyter.errors import InvalidArguments, InvalidDocument
+from tests.toy import make_dataset
+
+
+def test_what_is_wrong_with_a_single_task_is_named_as_it_was_given(fractal: Fractal) -> None:
+    make_dataset(fractal, 1)
+    for verb in (fractal.submit, fractal.plan):
+        with pytest.raises(InvalidDocument) as raised:
+            verb("Toy Parallel", "plate", meta={"mem": "lots"})
+        assert "\n  meta.mem: found 'lots'" in str(raised.value)
+    workflow = {"steps": [{"task": "Toy Parallel", "meta": {"mem": "lots"}}]}
+    with pytest.raises(InvalidDocument, match=r"\n  steps\[0\]\.meta\.mem: found 'lots'"):
+        fractal.workflows.create("w", **workflow)
+
+
+def test_a_plan_takes_what_a_submission_takes(fractal: Fractal) -> None:
+    make_dataset(fractal, 1)
+    with pytest.raises(TypeError, match=r"plan\(\).*'frist'; did you mean 'first'\?"):
+        fractal.plan("Toy Parallel", "plate", frist=1)
+    with pytest.raises(TypeError, match=r"'nonsense'; there are task, dataset, args, "):
+        fractal.plan("Toy Parallel", "plate", nonsense=1)
+    plan = fractal.plan("Toy Parallel", "plate", type_filters=None, name="trial")
+    assert (plan.name, len(plan.steps)) == ("trial", 1)
+
+
+def test_jobs_of_a_status_that_there_is_not(fractal: Fractal) -> None:
+    with pytest.raises(InvalidArguments, match="one of submitted, running, done, failed, canc"):
+        fractal.jobs.list(status="wrong")
+
+
+def test_one_is_not_several(fractal: Fractal) -> None:
+    dataset = make_dataset(fractal, 1)
+    assert repr(dataset) == "<Dataset 'plate', 1 image in /data>"
+    with pytest.raises(IndexError, match="The dataset has 1 image;"):
+        dataset.images[1]
