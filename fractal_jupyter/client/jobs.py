@@ -125,6 +125,10 @@ class Job:
     def retry(self) -> Job:
         """Run again what of the job did not succeed, and then the steps that are left.
 
+        Of a job that was retried, displays show how long all its runs took together; `started`
+        and `ended` of its steps are those of the last run, and `seconds_before` is the time of
+        those before.
+
         Raises:
             NotAllowed: The job is neither failed nor cancelled.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fractal_jupyter.display.pace import Estimate, Pace, average, ended
+from fractal_jupyter.display.pace import Estimate, Pace, average, ended, run_seconds
 from fractal_jupyter.display.page import (
     STATUS_TONES,
     Bar,
@@ -76,7 +76,7 @@ def job_page(snapshot: JobSnapshot, *, pace: Pace | None = None) -> Page:
     return Page(
         title=f"Job {job.id}: {job.name}",
         pill=pill(shown_status(job)),
-        corner=_elapsed(job.started, job.ended, snapshot.now),
+        corner=_elapsed(job, snapshot.now),
         facts=(
             Span(f"dataset {job.dataset_name}"),
             Span(f"{job.profile_name} on {job.resource_name}"),
@@ -147,8 +147,8 @@ def job_line(snapshot: JobSnapshot) -> str:
         )
     if len(snapshot.steps) > 1:
         parts.append(_steps_done(snapshot.steps))
-    if snapshot.over and job.started and job.ended:
-        parts.append(f"took {duration(job.ended - job.started)}")
+    if snapshot.over and (seconds := run_seconds(job)) is not None:
+        parts.append(f"took {duration(seconds)}")
     return "; ".join(parts)
 
 
@@ -251,25 +251,25 @@ def _state(step: StepRecord) -> tuple[Span, ...]:
 
 def _time(step: StepRecord, estimate: Estimate | None, now: float | None) -> str:
     if step.status != "running":
-        return _elapsed(step.started, step.ended, now)
+        return _elapsed(step, now)
     return time_left(estimate.seconds_left) if estimate and _known(step) else ""
 
 
 def _speed(step: StepRecord, estimate: Estimate | None) -> str:
     if step.status == "running":
         return pace_text(estimate.per_second) if estimate and _known(step) else " "
-    if step.ended and step.started and step.done > 1:
-        return pace_text(step.done / max(1e-3, step.ended - step.started))
+    if step.ended and step.done > 1 and (seconds := run_seconds(step)) is not None:
+        return pace_text(step.done / max(1e-3, seconds))
     return " "
 
 
-def _elapsed(start: float | None, end: float | None, now: float | None) -> str:
-    """How long it took, or the running time of what has not ended."""
-    if start is None:
+def _elapsed(record: JobRecord | StepRecord, now: float | None) -> str:
+    """How long it took, or the running time of what has not ended; of all runs together."""
+    seconds = run_seconds(record, now)
+    if seconds is None:
         return ""
-    if end is not None:
-        return duration(end - start)
-    return "" if now is None else clock(now - start)
+    running = record.started is not None and record.ended is None
+    return clock(seconds) if running else duration(seconds)
 
 
 # what is wrong, and what to do
@@ -360,7 +360,7 @@ def _next(job: JobRecord) -> Note | None:
 def _job_row(job: JobRecord, steps: Sequence[StepRecord]) -> Row:
     note = job.waiting_for if job.status == "submitted" else job.error
     total, done = sum(step.total for step in steps), sum(step.done for step in steps)
-    end = job.ended or None
+    took = run_seconds(job) if job.ended else None
     return (
         cell(job.id),
         cell(job.name, look="strong", note=shorten(" ".join((note or "").split()), 160)),
@@ -369,7 +369,7 @@ def _job_row(job: JobRecord, steps: Sequence[StepRecord]) -> Row:
         cell(f"{number(done)} / {number(total)}" if total else ""),
         cell(job.dataset_name),
         cell(moment(job.created), tone="soft"),
-        cell(duration(end - job.started) if end and job.started else ""),
+        cell("" if took is None else duration(took)),
     )
 
 

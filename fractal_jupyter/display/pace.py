@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from fractal_jupyter.display.snapshot import JobSnapshot
-from fractal_jupyter.store.records import StepRecord
+from fractal_jupyter.store.records import JobRecord, StepRecord
 
 WINDOW_SECONDS = 20.0
 LEAST_SECONDS = 1.0
@@ -31,6 +31,19 @@ def ended(step: StepRecord) -> int:
     return step.done + step.failed + step.cancelled + step.interrupted
 
 
+def run_seconds(record: JobRecord | StepRecord, now: float | None = None) -> float | None:
+    """How long a job or a step has run, all its runs together; None where that is not known.
+
+    Args:
+        record: The job or step.
+        now: The time up to which one counts that has not ended.
+    """
+    if record.started is None:
+        return record.seconds_before or None
+    end = now if record.ended is None else record.ended
+    return None if end is None else record.seconds_before + end - record.started
+
+
 def _estimate(step: StepRecord, worked: float, seconds: float) -> Estimate | None:
     """From units' worth of work done in some seconds to an estimate."""
     if worked <= 0 or seconds < LEAST_SECONDS:
@@ -43,9 +56,10 @@ def _estimate(step: StepRecord, worked: float, seconds: float) -> Estimate | Non
 
 def average(step: StepRecord, now: float) -> Estimate | None:
     """What the whole time of a running step so far lets expect; None while nothing has ended."""
-    if step.status != "running" or step.started is None or not ended(step):
+    seconds = run_seconds(step, now)
+    if step.status != "running" or seconds is None or not ended(step):
         return None
-    return _estimate(step, ended(step) + step.running / 2, now - step.started)
+    return _estimate(step, ended(step) + step.running / 2, seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +74,7 @@ class Pace:
     """Watches a job, to estimate from how it went lately.
 
     That is nearer to the truth than the average where a step began slowly (imports, waiting for
-    a cluster), and after a retry, when a step has long been started.
+    a cluster), and after a retry, when few units are left.
     """
 
     _samples: deque[_Sample] = field(default_factory=lambda: deque(maxlen=MOST_SAMPLES))
@@ -90,7 +104,7 @@ class Pace:
             base = sample
         worked = ended(step) - base.ended
         # Where few units have ended while somebody watched, the whole time of the step says more;
-        # but not where somebody began to watch late: after a retry it has long been started.
+        # but not where somebody began to watch late, as after a retry.
         if worked < (1 if base.ended else 4):
             return average(step, now)
         return _estimate(step, worked, now - base.time)

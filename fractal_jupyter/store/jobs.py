@@ -172,7 +172,9 @@ class Jobs:
             connection.execute(
                 sa.update(jobs)
                 .where(jobs.c.id == key)
-                .values(status="submitted", error=None, cancel_requested=False, ended=None)
+                .values(
+                    status="submitted", error=None, cancel_requested=False, **_another_run(jobs)
+                )
             )
             connection.execute(
                 sa.update(steps)
@@ -180,10 +182,10 @@ class Jobs:
                 .values(
                     status="pending",
                     error=None,
-                    ended=None,
                     failed=0,
                     cancelled=0,
                     interrupted=0,
+                    **_another_run(steps),
                 )
             )
             connection.execute(
@@ -213,3 +215,9 @@ class Jobs:
             # It was not over, or somebody has retried it at this moment: its folder is needed.
             raise NotAllowed(f"Job {key} is not over; cancel it before you remove it.")
         return job
+
+
+def _another_run(table: sa.Table) -> dict[str, Any]:
+    """What a retry sets: the time of the run that is over is added to that of those before."""
+    took = sa.func.coalesce(table.c.ended - table.c.started, 0.0)
+    return {"started": None, "ended": None, "seconds_before": table.c.seconds_before + took}

@@ -111,7 +111,10 @@ class WorkflowRecord(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord(Record):
-    """One submission. `request` is what was asked for, frozen at submission."""
+    """One submission. `request` is what was asked for, frozen at submission.
+
+    `started` and `ended` are those of the last run; runs before a retry took `seconds_before`.
+    """
 
     id: int
     owner: str
@@ -129,11 +132,15 @@ class JobRecord(Record):
     created: float
     started: float | None
     ended: float | None
+    seconds_before: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord(Record):
-    """One step of a job; `request` is the task as it was at submission, with its arguments."""
+    """One step of a job; `request` is the task as it was at submission, with its arguments.
+
+    `started` and `ended` are those of the last run; runs before a retry took `seconds_before`.
+    """
 
     job_id: int
     position: int
@@ -154,6 +161,7 @@ class StepRecord(Record):
     interrupted: int
     started: float | None
     ended: float | None
+    seconds_before: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -147,6 +147,7 @@ jobs = Table(
     Column("created", Float, nullable=False),
     Column("started", Float),
     Column("ended", Float),
+    Column("seconds_before", Float, nullable=False, default=0.0),
     Index(None, "owner", "status"),
 )
 
@@ -172,6 +173,7 @@ steps = Table(
     Column("interrupted", Integer, nullable=False),
     Column("started", Float),
     Column("ended", Float),
+    Column("seconds_before", Float, nullable=False, default=0.0),
 )
 
 units = Table(

@@ -61,6 +61,7 @@ def make_job(**changes: Any) -> JobRecord:
         "created": T0,
         "started": T0 + 1,
         "ended": None,
+        "seconds_before": 0.0,
     }
     return JobRecord(**{**values, **changes})
 
@@ -86,6 +87,7 @@ def make_step(position: int = 0, **changes: Any) -> StepRecord:
         "interrupted": 0,
         "started": None,
         "ended": None,
+        "seconds_before": 0.0,
     }
     if changes.get("total"):
         values |= {"phases_planned": 1, "status": "running", "started": T0 + 1}

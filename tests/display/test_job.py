@@ -157,6 +157,17 @@ def test_steps_by_themselves() -> None:
     assert "5 / 10" in steps_html(steps)
 
 
+def test_all_runs_of_a_retried_job_count() -> None:
+    again = {"started": T0 + 5000, "seconds_before": 100.0}
+    steps = [make_step(total=100, done=60, running=1, **again)]
+    running = make_snapshot(steps, now=T0 + 5010, **again)
+    assert job_text(running).splitlines()[0].endswith("1:50")
+    over = make_snapshot(steps, status="failed", ended=T0 + 5020, **again)
+    assert job_line(over).endswith("took 2 min")
+    waits = make_snapshot(steps, status="submitted", started=None, seconds_before=100.0)
+    assert job_text(waits).splitlines()[0].endswith("1 min 40 s")
+
+
 def test_a_job_in_a_line() -> None:
     steps = [
         make_step(0, total=9, done=9, status="done"),

@@ -25,6 +25,13 @@ def test_running_units_count_half() -> None:
     assert estimate.seconds_left == pytest.approx(35)
 
 
+def test_the_time_of_runs_before_a_retry_counts() -> None:
+    step = make_step(total=100, done=50, started=T0 + 5000, seconds_before=90.0)
+    estimate = average(step, T0 + 5010)
+    assert estimate is not None
+    assert estimate.per_second == pytest.approx(0.5)
+
+
 def test_failed_units_count_as_ended() -> None:
     one = average(step_at(50, failed=50, running=0), T0 + 10)
     other = average(step_at(100, running=0), T0 + 10)

@@ -84,6 +84,9 @@ def test_what_succeeded_is_kept_and_retry_runs_only_what_is_missing(
     assert "Traceback" in job.log()
     ended = {unit.index: unit.ended for unit in job.units(status="done")}
     assert len(ended) == 5
+    first = job.steps[0]
+    assert first.started is not None
+    assert first.ended is not None
 
     job.retry().wait(60)
 
@@ -94,6 +97,10 @@ def test_what_succeeded_is_kept_and_retry_runs_only_what_is_missing(
     assert again.started is not None
     assert bad.ended is not None
     assert again.started > bad.ended
+    step = job.steps[0]
+    assert step.started is not None
+    assert step.started >= first.ended
+    assert step.seconds_before == pytest.approx(first.ended - first.started)
     assert [(s.status, s.total, s.done, s.failed) for s in job.steps] == [
         ("failed", 6, 5, 1),
         ("pending", 0, 0, 0),

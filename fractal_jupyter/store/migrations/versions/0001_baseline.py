@@ -83,6 +83,7 @@ def upgrade() -> None:
         sa.Column("created", sa.Float(), nullable=False),
         sa.Column("started", sa.Float(), nullable=True),
         sa.Column("ended", sa.Float(), nullable=True),
+        sa.Column("seconds_before", sa.Float(), nullable=False),
         sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], name=op.f("fk_jobs_dataset_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
@@ -197,6 +198,7 @@ def upgrade() -> None:
         sa.Column("interrupted", sa.Integer(), nullable=False),
         sa.Column("started", sa.Float(), nullable=True),
         sa.Column("ended", sa.Float(), nullable=True),
+        sa.Column("seconds_before", sa.Float(), nullable=False),
         sa.ForeignKeyConstraint(
             ["job_id"], ["jobs.id"], name=op.f("fk_steps_job_id"), ondelete="CASCADE"
         ),
