@@ -14,14 +14,16 @@ OTHER_TESTS ?= tests/models tests/engine tests/hosts tests/store tests/client te
 export UV_SYSTEM_CERTS ?= 1
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help demo lab test quick other-pythons lint format bench clean system-packages
+.PHONY: help demo lab test test-faults quick other-pythons slurm slurm-down lint format bench clean system-packages
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo    run the quick-start notebook on made-up but real images; results in demo-output/'
 	@echo 'make lab     open JupyterLab on the notebooks'
 	@echo 'make test    everything: linters, types, all tests, and a part of them on other Pythons'
+	@echo 'make test-faults   the slow faults on a real SLURM cluster, which `make test` leaves out'
 	@echo 'make quick   the tests that take no more than a few seconds each'
+	@echo 'make slurm   bring up a SLURM cluster on this machine to play with; make slurm-down ends it'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make format  let ruff format and mend what it can'
 	@echo 'make bench   benchmarks, side by side with what they are compared to'
@@ -41,11 +43,15 @@ lab: $(VENV)/.demo
 	        notebooks/01-quickstart.ipynb 2>/dev/null | head -n 1)"
 
 test: system-packages lint
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not slurm_faults'
 	@$(MAKE) --no-print-directory other-pythons
 
+# One cluster, one worker: these tests run one after the other.
+test-faults: system-packages $(VENV)/.dev
+	$(BIN)/python -m pytest -m slurm_faults
+
 quick: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow' $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow and not slurm_faults' $(TESTS)
 
 # One environment and one quick run for each supported Python beside the main one.
 other-pythons: $(VENV)/.dev
@@ -57,6 +63,20 @@ other-pythons: $(VENV)/.dev
 	        TESTS="$(OTHER_TESTS)" \
 	        </dev/null || exit 1; \
 	done
+
+# SLURM=--accounting, or any other option of tests/slurm/cluster.
+slurm: system-packages
+	@tests/slurm/cluster up $(SLURM)
+	@echo
+	@echo 'This is a real cluster: sinfo, sbatch, squeue, scancel. It has the partitions above.'
+	@echo 'In a notebook on this machine, a profile of a resource of type slurm_sudo with your own'
+	@echo 'user name submits to it.'
+	@echo 'tests/slurm/cluster also hurts it: pause, resume, kill-node, crash-node, …'
+	@echo 'Tests that need a cluster use this one, and cancel all of its jobs.'
+	@echo 'make slurm-down stops it.'
+
+slurm-down:
+	@tests/slurm/cluster down
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

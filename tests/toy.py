@@ -21,20 +21,30 @@ from fractal_jupyter.store.store import Store
 ROOT = Path(__file__).parent / "toy_tasks"
 
 
-def add_toy_tasks(store: Store, *, version: str = "1.0", folder: str = str(ROOT)) -> None:
-    """Register the toy tasks as a task group of the first resource."""
+def add_toy_tasks(
+    store: Store,
+    *,
+    version: str = "1.0",
+    folder: str = str(ROOT),
+    resource: str | None = None,
+    python: str = sys.executable,
+    package_root: str = str(ROOT),
+) -> None:
+    """Register the toy tasks as a task group of a resource, the first one if none is named."""
     manifest = json.loads((ROOT / "__FRACTAL_MANIFEST__.json").read_text())
     store.task_groups.add(
         entries=manifest["task_list"],
-        resource_id=store.resources.all()[0].id,
+        resource_id=next(
+            record.id for record in store.resources.all() if resource in (None, record.name)
+        ),
         package="toy-tasks",
         version=version,
         origin="wheel",
         request={},
         folder=folder,
         python_version="3.11",
-        python=sys.executable,
-        package_root=str(ROOT),
+        python=python,
+        package_root=package_root,
     )
 
 
