@@ -86,6 +86,7 @@ def write_batch(folder: Path, units: int, python: str) -> None:
         "warm": True,
         "preload": [],
         "env": job_environment(),
+        "inherit": False,
         "cwd": None,
         "memory_limit": None,
         "rerun_interrupted": False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from fractal_jupyter.engine.filters import select_inputs, step_type_filter
@@ -11,8 +12,10 @@ from fractal_jupyter.models.manifest import TaskEntry
 from fractal_jupyter.models.profile import parse_profile
 from fractal_jupyter.models.resource import parse_resource
 from fractal_jupyter.runner.backend import Backend, make_backend
+from fractal_jupyter.runner.paths import JobPaths
 from fractal_jupyter.runner.step import PARALLEL, PHASES, plan_first_phase, unit_command
 from fractal_jupyter.runner.submission import JobRequest, prepare
+from fractal_jupyter.schedulers.base import Submission
 from fractal_jupyter.store.store import Store
 
 
@@ -27,6 +30,8 @@ class PlannedPhase:
         units: How many units; None where only the step before can tell.
         batches: How many units are in each batch; None where the number of units is not known.
         side_by_side: How many units of a batch run at the same time; None likewise.
+        script: The script that would be submitted, without what travels in it; None where there
+            is none, or where the number of units is not known.
     """
 
     name: str
@@ -35,6 +40,7 @@ class PlannedPhase:
     units: int | None
     batches: tuple[int, ...] | None
     side_by_side: int | None
+    script: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +96,9 @@ def make_plan(store: Store, request: JobRequest) -> Plan:
     steps = []
     for number, row in enumerate(prepared.steps):
         entry = TaskEntry.model_validate(row["request"]["entry"])
-        steps.append(_planned_step(store, request, row, entry, backend, running, first=not number))
+        steps.append(
+            _planned_step(store, request, prepared.job, row, backend, running, first=not number)
+        )
         running.update(entry.output_types)
     return Plan(
         name=request.name,
@@ -104,14 +112,15 @@ def make_plan(store: Store, request: JobRequest) -> Plan:
 def _planned_step(
     store: Store,
     request: JobRequest,
+    job: dict[str, Any],
     row: dict[str, Any],
-    entry: TaskEntry,
     backend: Backend,
     running: dict[str, bool],
     *,
     first: bool,
 ) -> PlannedStep:
     asked = row["request"]
+    entry = TaskEntry.model_validate(asked["entry"])
     type_filter = step_type_filter(
         running=running, input_types=entry.input_types, step_filters=asked["type_filters"]
     )
@@ -136,16 +145,35 @@ def _planned_step(
         type_filter=type_filter,
         images=images,
         phases=tuple(
-            _planned_phase(entry, asked, phase, count, backend)
+            _planned_phase(entry, row, job, phase, count, backend)
             for phase, count in zip(PHASES[entry.type], counts, strict=True)
         ),
     )
 
 
 def _planned_phase(
-    entry: TaskEntry, asked: dict[str, Any], phase: str, count: int | None, backend: Backend
+    entry: TaskEntry,
+    row: dict[str, Any],
+    job: dict[str, Any],
+    phase: str,
+    count: int | None,
+    backend: Backend,
 ) -> PlannedPhase:
-    layout = None if count is None else backend.lay_out(count, asked[f"meta_{phase}"])
+    asked = row["request"]
+    layout = None
+    script = None
+    if count:
+        layout = backend.lay_out(count, asked[f"meta_{phase}"], job["request"])
+        paths = JobPaths(PurePosixPath(job["folder"]))
+        first = paths.batch(row["position"], row["task_name"], phase, 0)
+        script = backend.scheduler.preview(
+            Submission(
+                name=f"fractal-JOB-{row['position']}-TOKEN",
+                folder=str(first.parent),
+                batches={number: {} for number in range(len(layout.batches))},
+                needs=layout.needs,
+            )
+        )
     return PlannedPhase(
         name=phase,
         command=unit_command(entry, asked, phase),
@@ -153,6 +181,7 @@ def _planned_phase(
         units=count,
         batches=None if layout is None else _sizes(layout.batches),
         side_by_side=None if layout is None else layout.side_by_side,
+        script=script,
     )
 
 

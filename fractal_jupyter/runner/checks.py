@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def check_resource(resource: Resource) -> list[Check]:
             _check_python(host, version, path)
             for version, path in resource.tasks_python_config.versions.items()
         ),
-        _attempt("worker", lambda: _check_worker(host, backend.worker_python, resource)),
+        _attempt("worker", lambda: _check_worker(host, sys.executable, resource)),
         Check("processors", True, f"{usable_processors()} may be used"),
     ]
 
@@ -131,6 +132,7 @@ def _check_worker(host: Host, python: str, resource: Resource) -> Check:
             "warm": False,
             "preload": [],
             "env": {},
+            "inherit": False,
             "cwd": None,
             "memory_limit": None,
             "rerun_interrupted": False,

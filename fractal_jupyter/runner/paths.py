@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-WORKER_FOLDER = ".worker"
+from fractal_jupyter.schedulers.base import batch_folder
 
 
 def job_folder_name(name: str) -> str:
@@ -34,9 +34,4 @@ class JobPaths:
 
     def batch(self, position: int, task_name: str, phase: str, number: int) -> PurePosixPath:
         """The folder of a batch; numbers count on when a step is retried."""
-        return self.step(position, task_name) / phase / f"batch-{number:04d}"
-
-
-def worker_archive(jobs_dir: str, digest: str) -> PurePosixPath:
-    """Where the worker with that digest is kept, once for all jobs."""
-    return PurePosixPath(jobs_dir) / WORKER_FOLDER / f"worker-{digest[:16]}.pyz"
+        return PurePosixPath(batch_folder(str(self.step(position, task_name) / phase), number))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,11 +119,6 @@ class UnitChanges:
         except InvalidTaskOutput as error:
             return f"The task ended well, but its output breaks the task contract: {error}"
         return None
-
-    def interrupt(self, indexes: Iterable[int], error: str) -> None:
-        """Record units whose worker is gone."""
-        for index in indexes:
-            self.set(index, "interrupted", problem="worker_gone", error=error)
 
 
 def _end_columns(attempt: int, record: Mapping[str, Any]) -> Columns:

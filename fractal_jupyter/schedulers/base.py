@@ -2,52 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-# What the store keeps to know a submitted batch again; its form is the scheduler's own business.
+# What the store keeps to know a submitted batch again. Its form is the scheduler's own business,
+# but for `output`: the path of what the worker itself has written, on the compute side.
 Handle = Mapping[str, Any]
 
 
 class BatchState(StrEnum):
-    """What the scheduler says of a batch. `UNKNOWN` is never a synonym of `ENDED`."""
+    """What the scheduler says of a batch.
+
+    `UNKNOWN` is never a synonym of `ENDED`: the scheduler does not answer, so nothing changes.
+    `OUT_OF_SIGHT` says that it answers, and cannot know: only the worker's signs of life tell.
+    """
 
     PENDING = "pending"
     RUNNING = "running"
     ENDED = "ended"
     UNKNOWN = "unknown"
+    OUT_OF_SIGHT = "out of sight"
 
 
 @dataclass(frozen=True, slots=True)
 class BatchStatus:
-    """The state of a batch, and the scheduler's reason for it in words, where it gives one."""
+    """What has become of a batch.
+
+    Attributes:
+        state: Its state.
+        reason: The scheduler's reason for it, in words that complete "when …"; None without one.
+        problem: A code for the reason why a batch has ended early, such as `out_of_memory`.
+    """
 
     state: BatchState
     reason: str | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """One batch to start.
+    """Batches of one phase that are started together.
 
     Attributes:
-        name: Unique name, recorded in the store before the batch is submitted.
-        folder: The batch's folder, as the compute side sees it.
-        argv: The command that runs the worker on that folder.
+        name: Unique for what is submitted together, and recorded before it is submitted.
+        folder: The folder of the phase, as the compute side sees it; it is there.
+        batches: By number, what the worker of each batch is to read.
+        needs: What each batch asks the scheduler for, in a form of its own.
     """
 
     name: str
     folder: str
-    argv: tuple[str, ...]
+    batches: Mapping[int, Mapping[str, Any]]
+    needs: Any = None
 
 
 class Scheduler(Protocol):
     """Starts batches and says what became of them. Methods may be called from any thread."""
 
-    def submit(self, submissions: Sequence[Submission]) -> list[Handle]:
-        """Start batches; raises `SchedulerError` when none was accepted."""
+    def submit(self, submission: Submission) -> dict[int, Handle]:
+        """Start batches.
+
+        Returns:
+            The handles of those that were started, by number. What is missing has to wait its
+            turn: it is more than the scheduler takes at a time.
+
+        Raises:
+            SchedulerError: They are refused, and always would be.
+            HostUnreachable: Whether they were started is not known; `find` tells.
+        """
 
     def poll(self, handles: Sequence[Handle]) -> list[BatchStatus]:
         """Say what has become of batches. Never raises because the scheduler does not answer."""
@@ -55,5 +79,26 @@ class Scheduler(Protocol):
     def cancel(self, handles: Sequence[Handle], *, at_once: bool = False) -> None:
         """Ask for batches to end, or end them without asking; `poll` says when they have."""
 
-    def find(self, submission: Submission) -> Handle | None:
-        """Find a batch, not ended, whose submission was intended, and perhaps made, by another."""
+    def find(
+        self, name: str, folder: str, numbers: Iterable[int], *, intended: bool
+    ) -> dict[int, Handle]:
+        """Find batches, not ended, that another supervisor may have started.
+
+        Args:
+            name: The name of their submission.
+            folder: The folder of their phase.
+            numbers: Which of its batches.
+            intended: Whether that supervisor may have died while it was submitting them, so that
+                they may still be about to appear.
+
+        Raises:
+            HostUnreachable: The scheduler does not answer.
+        """
+
+    def preview(self, submission: Submission) -> str | None:
+        """The text that would be submitted; None where there is none."""
+
+
+def batch_folder(folder: str, number: int) -> str:
+    """The folder of a batch in that of its phase."""
+    return f"{folder}/batch-{number:04d}"

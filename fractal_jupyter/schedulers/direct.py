@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from fractal_jupyter.environment import job_environment
 from fractal_jupyter.errors import SchedulerError
-from fractal_jupyter.schedulers.base import BatchState, BatchStatus, Handle, Submission
+from fractal_jupyter.hosts.local import LocalHost
+from fractal_jupyter.schedulers.base import (
+    BatchState,
+    BatchStatus,
+    Handle,
+    Submission,
+    batch_folder,
+)
 from fractal_jupyter.schedulers.processes import alive, identity, running_command
 from fractal_jupyter.worker.__main__ import CANNOT_WRITE, NO_BATCH, SUPERSEDED
+from fractal_jupyter.worker.bundle import bundle, bundle_digest
 
 # What the worker writes to its own standard output and error: empty unless it could not start.
 WORKER_LOG = "worker.log"
@@ -30,45 +39,69 @@ _SAID_BY_STATUS = {
 class DirectScheduler:
     """Starts each batch at once, as a process."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, python: str, workers_dir: str) -> None:
+        """Make the scheduler.
+
+        Args:
+            python: The interpreter that runs workers.
+            workers_dir: The folder where the worker's archive is kept.
+        """
+        self._host = LocalHost()
+        self._python = python
+        self._archive = f"{workers_dir}/worker-{bundle_digest()[:16]}.pyz"
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
 
-    def submit(self, submissions: Sequence[Submission]) -> list[Handle]:
+    def submit(self, submission: Submission) -> dict[int, Handle]:
         """Start the workers, all or none; raises `SchedulerError` when one cannot be started."""
-        handles: list[Handle] = []
+        self._write(submission)
+        handles: dict[int, Handle] = {}
         try:
-            for submission in submissions:
-                handles.append(self._start(submission))  # noqa: PERF401  one may fail
+            for number in submission.batches:
+                handles[number] = self._start(batch_folder(submission.folder, number))
         except SchedulerError:
-            self.cancel(handles, at_once=True)
-            for handle in handles:
+            self.cancel([*handles.values()], at_once=True)
+            for handle in handles.values():
                 self._children.pop(handle["pid"]).wait()
             raise
         return handles
 
-    def _start(self, submission: Submission) -> Handle:
+    def _write(self, submission: Submission) -> None:
+        files = {}
+        for number, document in submission.batches.items():
+            folder = batch_folder(submission.folder, number)
+            self._host.mkdir(folder)
+            files[f"{folder}/batch.json"] = json.dumps(document).encode()
+        if not Path(self._archive).exists():
+            self._host.mkdir(str(Path(self._archive).parent))
+            files[self._archive] = bundle()
+        self._host.write_many(files)
+
+    def _argv(self, folder: str) -> tuple[str, ...]:
+        return (self._python, "-I", "-S", self._archive, "run", folder)
+
+    def _start(self, folder: str) -> Handle:
+        argv = self._argv(folder)
+        output = Path(folder) / WORKER_LOG
         try:
-            with (Path(submission.folder) / WORKER_LOG).open("ab") as log:
+            with output.open("ab") as log:
                 child = subprocess.Popen(
-                    submission.argv,
+                    argv,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    cwd=submission.folder,
+                    cwd=folder,
                     env=job_environment(),
                     start_new_session=True,
                 )
         except OSError as error:
-            what = error.filename or submission.argv[0]
+            what = error.filename or argv[0]
             raise SchedulerError(
-                f"The worker of {submission.name} cannot be started: {what}: "
-                f"{error.strerror or error}."
+                f"A worker cannot be started: {what}: {error.strerror or error}."
             ) from error
-        handle = identity(child.pid)
         with self._lock:
             self._children[child.pid] = child
-        return handle
+        return {**identity(child.pid), "output": str(output)}
 
     def poll(self, handles: Sequence[Handle]) -> list[BatchStatus]:
         """Say which of the processes live."""
@@ -88,7 +121,7 @@ class DirectScheduler:
                 return BatchStatus(BatchState.ENDED)
             case _:
                 return BatchStatus(
-                    BatchState.UNKNOWN, f"it runs on {handle['host']}, not on this machine"
+                    BatchState.OUT_OF_SIGHT, f"it runs on {handle['host']}, not on this machine"
                 )
 
     def cancel(self, handles: Sequence[Handle], *, at_once: bool = False) -> None:
@@ -99,10 +132,23 @@ class DirectScheduler:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(handle["pid"], number)
 
-    def find(self, submission: Submission) -> Handle | None:
-        """The worker of the batch, if one lives on this machine."""
-        pid = running_command(submission.argv)
-        return None if pid is None else identity(pid)
+    def find(
+        self, name: str, folder: str, numbers: Iterable[int], *, intended: bool
+    ) -> dict[int, Handle]:
+        """The workers of the batches that live on this machine; known by their command line."""
+        del name, intended  # a process is there at once or not at all
+        found: dict[int, Handle] = {}
+        for number in numbers:
+            batch = batch_folder(folder, number)
+            pid = running_command(self._argv(batch))
+            if pid is not None:
+                found[number] = {**identity(pid), "output": f"{batch}/{WORKER_LOG}"}
+        return found
+
+    def preview(self, submission: Submission) -> str | None:
+        """Nothing: workers are started as they are."""
+        del submission
+        return None
 
 
 def _why(status: int) -> str | None:

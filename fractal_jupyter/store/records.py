@@ -192,12 +192,16 @@ class UnitRecord(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRecord(Record):
-    """Units that one worker runs: `planned` (intent only), `submitted` or `ended`."""
+    """Units that one worker runs: `planned` (intent only), `submitted` or `ended`.
+
+    `number` counts the batches of a phase; those that are submitted together have one `name`.
+    """
 
     id: int
     job_id: int
     step: int
     phase: str
+    number: int
     name: str
     folder: str
     status: str

@@ -310,18 +310,24 @@ class Running:
     # batches and their results
 
     def add_batches(
-        self, step: StepRecord, phase: str, named: Sequence[tuple[str, str, Sequence[int]]]
+        self,
+        step: StepRecord,
+        phase: str,
+        *,
+        name: str,
+        planned: Sequence[tuple[int, str, Sequence[int]]],
     ) -> list[BatchRecord]:
-        """Record the intent to submit batches, given as (name, folder, unit indexes)."""
+        """Record the intent to submit batches, given as (number, folder, unit indexes)."""
         added = []
         with self._write() as connection:
-            for name, folder, indexes in named:
+            for number, folder, indexes in planned:
                 row = connection.execute(
                     sa.insert(batches)
                     .values(
                         job_id=step.job_id,
                         step=step.position,
                         phase=phase,
+                        number=number,
                         name=name,
                         folder=folder,
                         status="planned",

@@ -209,13 +209,15 @@ batches = Table(
     Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("step", Integer, nullable=False),
     Column("phase", String, nullable=False),
-    Column("name", String, nullable=False, unique=True),
+    Column("number", Integer, nullable=False),
+    Column("name", String, nullable=False),
     Column("folder", String, nullable=False),
     Column("status", String, nullable=False),
     Column("handle", JSON),
     Column("submissions", Integer, nullable=False),
     Column("fruitless", Integer, nullable=False),
     Column("positions", JSON, nullable=False),
+    UniqueConstraint("job_id", "step", "phase", "number"),
 )
 
 leases = Table(

@@ -66,6 +66,7 @@ _FIELDS: Dict[str, _Kinds] = {
     "warm": (bool,),
     "preload": (list,),
     "env": (dict,),
+    "inherit": (bool,),
     "cwd": (str, _NONE),
     "memory_limit": (int, _NONE),
     "rerun_interrupted": (bool,),
@@ -91,6 +92,8 @@ def read_batch(folder: str) -> Batch:
     if problems:
         raise BatchError("%s is not a batch: %s." % (path, "; ".join(problems)))
     fields = {name: document[name] for name in _FIELDS}
+    if fields.pop("inherit"):
+        fields["env"] = {**os.environ, **fields["env"]}
     fields["command"] = tuple(document["command"])
     fields["preload"] = tuple(document["preload"])
     fields["units"] = tuple(Unit(unit["index"], unit["args"]) for unit in document["units"])

@@ -120,16 +120,13 @@ class Result:
         return path.read_bytes()[offset : offset + length]
 
 
-def write_batch(
-    folder: Path,
-    command: Sequence[str | Path],
-    units: Sequence[Mapping[str, Any]] | int,
-    **fields: Any,
-) -> Batch:
-    """Write a batch: units are their arguments, or their number; fields override the usual."""
+def batch_document(
+    command: Sequence[str | Path], units: Sequence[Mapping[str, Any]] | int, **fields: Any
+) -> dict[str, Any]:
+    """What a worker reads: units are their arguments, or their number."""
     if isinstance(units, int):
         units = [{"zarr_url": f"/data/{number}.zarr"} for number in range(units)]
-    document = {
+    return {
         "version": 1,
         "label": "a test",
         "command": [str(part) for part in command],
@@ -137,6 +134,7 @@ def write_batch(
         "warm": True,
         "preload": [],
         "env": {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+        "inherit": False,
         "cwd": None,
         "memory_limit": None,
         "rerun_interrupted": False,
@@ -147,8 +145,18 @@ def write_batch(
         "units": [{"index": index, "args": args} for index, args in enumerate(units)],
         **fields,
     }
+
+
+def write_batch(
+    folder: Path,
+    command: Sequence[str | Path],
+    units: Sequence[Mapping[str, Any]] | int,
+    **fields: Any,
+) -> Batch:
+    """Write a batch; fields override those of `batch_document`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "worker.pyz").write_bytes(bundle())
+    document = batch_document(command, units, **fields)
     (folder / "batch.json").write_text(json.dumps(document))
     return Batch(folder)
 

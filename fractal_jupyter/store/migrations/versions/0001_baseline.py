@@ -161,6 +161,7 @@ def upgrade() -> None:
         sa.Column("job_id", sa.Integer(), nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("phase", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("folder", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
@@ -172,7 +173,9 @@ def upgrade() -> None:
             ["job_id"], ["jobs.id"], name=op.f("fk_batches_job_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_batches")),
-        sa.UniqueConstraint("name", name=op.f("uq_batches_name")),
+        sa.UniqueConstraint(
+            "job_id", "step", "phase", "number", name=op.f("uq_batches_job_id_step_phase_number")
+        ),
     )
     with op.batch_alter_table("batches", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_batches_job_id"), ["job_id"], unique=False)
