@@ -196,7 +196,12 @@ class Datasets:
         self._store = store
 
     def create(
-        self, name: str, *, zarr_dir: str | Path, project_dir: str | Path | None = None
+        self,
+        name: str,
+        *,
+        zarr_dir: str | Path,
+        project_dir: str | Path | None = None,
+        exist_ok: bool = False,
     ) -> Dataset:
         """Make a dataset without images; see `Dataset.scan` and `Dataset.add_images`.
 
@@ -204,10 +209,12 @@ class Datasets:
             name: A new, unique name.
             zarr_dir: Absolute path (or S3 URL) below which all its images are and will be.
             project_dir: Where tasks may keep caches; by default `zarr_dir`.
+            exist_ok: Whether to return the dataset of this name, when its folders are these; for
+                cells that are run again. It keeps its images.
 
         Raises:
             InvalidDocument: A path is not absolute.
-            AlreadyExists: The name is taken.
+            AlreadyExists: The name is taken; with `exist_ok`, by a dataset of other folders.
         """
         if not name.strip():
             raise InvalidDocument("A dataset needs a name.")
@@ -220,8 +227,11 @@ class Datasets:
                     f"{field} of the dataset {name!r}: found {url!r}, allowed is {error}. "
                     "(A relative path would mean another folder in the job.)"
                 ) from error
-        record = self._store.datasets.add(
-            name, zarr_dir=urls["zarr_dir"], project_dir=urls["project_dir"]
+        datasets = self._store.datasets
+        record = (
+            datasets.add_unless_same(name, lambda: datasets.add(name, **urls), **urls)
+            if exist_ok
+            else datasets.add(name, **urls)
         )
         return Dataset(self._store, record)
 

@@ -53,23 +53,32 @@ class Profiles:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def add(self, document: Document, *, resource: str) -> Profile:
+    def add(self, document: Document, *, resource: str, exist_ok: bool = False) -> Profile:
         """Add a profile of the resource called `resource`.
 
         Args:
             document: The document, as a mapping, as JSON text, or as the path of a JSON file.
             resource: The name of the resource; it must be of the profile's `resource_type`.
+            exist_ok: Whether to return the profile of this name, when its document and resource
+                are these; for cells that are run again. (`update` gives it another document.)
 
         Raises:
             InvalidDocument: Lists the fields that are wrong.
-            AlreadyExists: The name is taken.
+            AlreadyExists: The name is taken; with `exist_ok`, by a profile that is not the same.
         """
         profile = parse_profile(document)
         record = self._store.resources.get(resource)
         _check_types(profile, record)
-        return Profile(
-            self._store.profiles.add(profile.name, record.id, profile.to_document()), record
+        name, given, profiles = profile.name, profile.to_document(), self._store.profiles
+        if not exist_ok:
+            return Profile(profiles.add(name, record.id, given), record)
+        added = profiles.add_unless_same(
+            name,
+            lambda: profiles.add(name, record.id, given),
+            document=given,
+            resource_id=record.id,
         )
+        return Profile(added, record)
 
     def list(self) -> Listing[Profile]:
         """All profiles, the oldest first."""

@@ -58,21 +58,30 @@ class Resources:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def add(self, document: Document, *, warm: bool = True) -> Resource:
+    def add(self, document: Document, *, warm: bool = True, exist_ok: bool = False) -> Resource:
         """Add a resource.
 
         Args:
             document: The document, as a mapping, as JSON text, or as the path of a JSON file.
             warm: False to start every unit as a process that does its own imports.
+            exist_ok: Whether to return the resource of this name, when its document is this one;
+                for cells that are run again. (`update` gives it another document.)
 
         Raises:
             InvalidDocument: Lists the fields that are wrong.
-            AlreadyExists: The name is taken.
+            AlreadyExists: The name is taken; with `exist_ok`, by a resource that is not the same.
             NotAllowed: `FRACTAL_RUNNER_BACKEND` allows other types only.
         """
         resource = parse_resource(document)
         check_backend(resource)
-        return Resource(self._store.resources.add(resource.name, resource.to_document(), warm=warm))
+        name, given, resources = resource.name, resource.to_document(), self._store.resources
+        if not exist_ok:
+            return Resource(resources.add(name, given, warm=warm))
+        return Resource(
+            resources.add_unless_same(
+                name, lambda: resources.add(name, given, warm=warm), document=given, warm=warm
+            )
+        )
 
     def list(self) -> Listing[Resource]:
         """All resources, the oldest first."""

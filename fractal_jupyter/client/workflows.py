@@ -44,7 +44,9 @@ class Workflows:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def create(self, name: str, *, steps: Sequence[Mapping[str, Any]]) -> Workflow:
+    def create(
+        self, name: str, *, steps: Sequence[Mapping[str, Any]], exist_ok: bool = False
+    ) -> Workflow:
         """Make a workflow.
 
         Args:
@@ -53,15 +55,21 @@ class Workflows:
                 "args_non_parallel"?, "meta"?, "meta_parallel"?, "meta_non_parallel"?,
                 "type_filters"?, "warm"?}` each. Whether the tasks are there and take these
                 arguments is checked at submission, since that is up to the resource.
+            exist_ok: Whether to return the workflow of this name, when its steps are these; for
+                cells that are run again. (`update` gives it other steps.)
 
         Raises:
             InvalidDocument: Lists the fields that are wrong.
-            AlreadyExists: The name is taken.
+            AlreadyExists: The name is taken; with `exist_ok`, by a workflow with other steps.
         """
-        workflow = parse_workflow(name, steps)
-        return Workflow(
-            self._store, self._store.workflows.add(name, workflow.to_document()["steps"])
+        document = parse_workflow(name, steps).to_document()["steps"]
+        workflows = self._store.workflows
+        record = (
+            workflows.add_unless_same(name, lambda: workflows.add(name, document), steps=document)
+            if exist_ok
+            else workflows.add(name, document)
         )
+        return Workflow(self._store, record)
 
     def update(self, name: str, *, steps: Sequence[Mapping[str, Any]]) -> Workflow:
         """Replace the steps of a workflow; jobs keep those that they were submitted with."""

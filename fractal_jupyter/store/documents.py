@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -75,6 +75,31 @@ class NamedRows(Generic[R]):
         """All names, sorted."""
         with self._database.read() as connection:
             return sorted(connection.execute(sa.select(self._table.c.name)).scalars())
+
+    def add_unless_same(self, name: str, add: Callable[[], R], **wanted: object) -> R:
+        """The one called `name` if its fields are those that are wanted; else what `add` adds.
+
+        Raises:
+            AlreadyExists: There is one, and it is another; the message says in what.
+        """
+        known = self.find(name)
+        if known is None:
+            try:
+                return add()
+            except AlreadyExists:
+                # Somebody else has added one since we looked.
+                known = self.get(name)
+        other = [
+            field.removesuffix("_id")
+            for field, value in wanted.items()
+            if getattr(known, field) != value
+        ]
+        if other:
+            raise AlreadyExists(
+                f"There is a {self._noun} called {name!r} already, and it differs in "
+                f"{' and '.join(other)}; choose another name, or change or remove that one."
+            )
+        return known
 
     def _insert(self, name: str, **values: Any) -> R:
         try:
