@@ -25,7 +25,10 @@
     │   ├── CommandFailed         a command ended with an error
     │   ├── CommandTimeout        a command did not end in time
     │   ├── HostUnreachable       the host does not answer
-    │   └── UnsupportedOnHost     this kind of host cannot do that
+    │   ├── UnsupportedOnHost     this kind of host cannot do that
+    │   ├── AccessDenied          sudo or SSH does not let us be that user
+    │   ├── HostKeyUnknown        an SSH host whose key nobody has vouched for yet
+    │   └── HostKeyChanged        an SSH host with another key than the known one
     ├── SchedulerError            the scheduler refused, or gave an answer that makes no sense
     ├── SupervisorFailed          the process that drives jobs could not start
     ├── StoreError                the database cannot be used
@@ -142,6 +145,18 @@ class HostUnreachable(HostError):
 
 class UnsupportedOnHost(HostError):
     """This kind of host cannot do what was asked."""
+
+
+class AccessDenied(HostError):
+    """Neither sudo nor SSH lets us act as the user of the profile; it takes a person to mend it."""
+
+
+class HostKeyUnknown(HostError):
+    """Nobody has vouched for the key of an SSH host; the message has it, and how to trust it."""
+
+
+class HostKeyChanged(HostError):
+    """An SSH host shows another key than the one that is known: it may be somebody else."""
 
 
 class SchedulerError(FractalError):

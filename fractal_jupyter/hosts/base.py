@@ -147,6 +147,21 @@ class Host(Protocol):
         """Return the content of a file, or at most `limit` bytes of it from byte `offset` on."""
         ...
 
+    def read_many(self, offsets: Mapping[str, int]) -> dict[str, bytes]:
+        """Return what several files hold from a byte of each on, however many in one command.
+
+        Files may grow meanwhile: what is returned is always a true piece of the file. Where
+        `READ_OFFSET` is missing, whole files are read and cut.
+
+        Args:
+            offsets: where to begin, in bytes, by path.
+
+        Returns:
+            The content by path, empty when there is nothing beyond the offset; files that do
+            not exist are left out.
+        """
+        ...
+
     def write_many(self, files: Mapping[str, bytes], *, mode: int = 0o600) -> None:
         """Write files, each atomically and with exactly the given mode, into existing folders."""
         ...

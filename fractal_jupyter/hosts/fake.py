@@ -12,6 +12,7 @@ from __future__ import annotations
 import posixpath
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,10 +124,20 @@ class FakeHost:
             self._need(Capability.READ_OFFSET)
         self._answer()
         with self._lock:
+            if _normal(path) in self._folders:
+                raise HostError(f"Cannot read {path} on {self.name}: it is a folder.")
             content = self._files.get(_normal(path))
             if content is None:
                 raise self._missing("read", path)
             return content[offset : None if limit is None else offset + limit]
+
+    def read_many(self, offsets: Mapping[str, int]) -> dict[str, bytes]:
+        """Return what files hold from a byte of each on; those that do not exist are left out."""
+        found = {}
+        for path, offset in offsets.items():
+            with suppress(FileMissing):
+                found[path] = self.read(path)[offset:]
+        return found
 
     def write_many(self, files: Mapping[str, bytes], *, mode: int = 0o600) -> None:
         """Write files into existing folders."""

@@ -9,7 +9,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fractal_jupyter.environment import build_environment, job_environment
@@ -24,7 +24,7 @@ from fractal_jupyter.hosts.base import (
 )
 from fractal_jupyter.hosts.process import run_process
 
-__all__ = ["LocalHost", "named_errors"]
+__all__ = ["LocalHost", "named_errors", "replacing"]
 
 _POSIX = os.name == "posix"
 _COMMANDS = frozenset({Capability.RUN_ANY, Capability.STREAM})
@@ -95,10 +95,18 @@ class LocalHost:
             file.seek(offset)
             return file.read(-1 if limit is None else limit)
 
+    def read_many(self, offsets: Mapping[str, int]) -> dict[str, bytes]:
+        """Return what files hold from a byte of each on; those that do not exist are left out."""
+        found = {}
+        for path, offset in offsets.items():
+            with suppress(FileMissing):
+                found[path] = self.read(path, offset)
+        return found
+
     def write_many(self, files: Mapping[str, bytes], *, mode: int = 0o600) -> None:
         """Write files, each to disk under a temporary name and then renamed."""
         for path, content in files.items():
-            with named_errors("write", path), _replacing(path, mode) as temporary:
+            with named_errors("write", path), replacing(path, mode) as temporary:
                 _write_through(temporary, content)
 
     def list(self, path: str) -> tuple[Entry, ...]:
@@ -132,12 +140,12 @@ class LocalHost:
 
     def put(self, local: str, remote: str, *, mode: int = 0o600) -> None:
         """Copy a file, atomically."""
-        with named_errors(f"copy {local} to", remote), _replacing(remote, mode) as temporary:
+        with named_errors(f"copy {local} to", remote), replacing(remote, mode) as temporary:
             shutil.copyfile(local, temporary)
 
     def get(self, remote: str, local: str) -> None:
         """Copy a file, atomically."""
-        with named_errors(f"copy {remote} to", local), _replacing(local, 0o600) as temporary:
+        with named_errors(f"copy {remote} to", local), replacing(local, 0o600) as temporary:
             shutil.copyfile(remote, temporary)
 
 
@@ -164,7 +172,7 @@ _CURES = {
 
 
 @contextmanager
-def _replacing(path: str, mode: int) -> Iterator[Path]:
+def replacing(path: str, mode: int) -> Iterator[Path]:
     """Give a new empty file beside `path`; rename it to `path` at the end, or remove it."""
     target = Path(path)
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")

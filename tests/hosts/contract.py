@@ -144,6 +144,81 @@ class HostContract:
         subject.place(f"{subject.folder}/digits", b"0123456789")
         assert subject.host.read(f"{subject.folder}/digits", offset, limit) == expected
 
+    def test_reads_many_from_where_it_was_left(self, subject: Subject) -> None:
+        names = ["plain", "no newline at the end", "a b'$(id)\n;c", "-n", 'quote"', "ü€"]
+        files = {f"{subject.folder}/{name}": name.encode() * 3 for name in names}
+        for path, content in files.items():
+            subject.place(path, content)
+        offsets = {path: i for i, path in enumerate(files)}
+        expected = {path: files[path][offset:] for path, offset in offsets.items()}
+        assert subject.host.read_many(offsets) == expected
+
+    def test_reads_many_leaves_out_what_is_missing(self, subject: Subject) -> None:
+        paths = [f"{subject.folder}/{name}" for name in ("full", "empty", "short", "file")]
+        for path, content in zip(paths, (b"content", b"", b"123", b"file"), strict=True):
+            subject.place(path, content)
+        missing = [f"{subject.folder}/none", f"{subject.folder}/no/ne", f"{paths[3]}/below"]
+        offsets = {paths[0]: 3, missing[0]: 0, paths[1]: 0, missing[1]: 5, paths[2]: 99}
+        offsets[missing[2]] = 0
+        expected = {paths[0]: b"tent", paths[1]: b"", paths[2]: b""}
+        assert subject.host.read_many(offsets) == expected
+        assert subject.host.read_many(dict.fromkeys(missing, 0)) == {}
+        assert subject.host.read_many({}) == {}
+
+    def test_reads_many_files_of_any_content(self, subject: Subject) -> None:
+        contents = [bytes(range(256)) * 3000, b"\n", b"\0", b"", b"0 5\nhello", b"x" * 100_001]
+        files = {f"{subject.folder}/{i:03}": contents[i % 6] for i in range(60)}
+        for path, content in files.items():
+            subject.place(path, content)
+        assert subject.host.read_many(dict.fromkeys(files, 0)) == files
+        halves = {path: len(content) // 2 for path, content in files.items()}
+        expected = {path: files[path][half:] for path, half in halves.items()}
+        assert subject.host.read_many(halves) == expected
+
+    def test_reads_many_while_they_grow(self, subject: Subject) -> None:
+        # Each file holds one letter only, so bytes of another file would show.
+        paths = {f"{subject.folder}/{letter}": letter.encode() for letter in "abcdefgh"}
+        for path, letter in paths.items():
+            subject.place(path, letter)
+        done = threading.Event()
+
+        def grow() -> None:
+            size = 1
+            while not done.is_set():
+                size += 997
+                for path, letter in paths.items():
+                    subject.place(path, letter * size)
+
+        grower = threading.Thread(target=grow)
+        grower.start()
+        try:
+            for _ in range(5):
+                for path, content in subject.host.read_many(dict.fromkeys(paths, 0)).items():
+                    assert content == paths[path] * len(content)
+        finally:
+            done.set()
+            grower.join()
+
+    def test_reading_many_with_a_folder_among_them_is_an_error(self, subject: Subject) -> None:
+        subject.place(f"{subject.folder}/file", b"content")
+        with pytest.raises(HostError):
+            subject.host.read_many({f"{subject.folder}/file": 0, subject.folder: 0})
+
+    @needs(Capability.LIST)
+    def test_lists_odd_names(self, subject: Subject) -> None:
+        names = ["a\nb", "\n", 'q"uote', "b\\slash", "-l", " ", "tab\t", "ü€", "'", "$(id)", "*"]
+        for name in names:
+            subject.place(f"{subject.folder}/{name}", b"12")
+        found = subject.host.list(subject.folder)
+        assert found == tuple(Entry(name, False, 2) for name in sorted(names))
+
+    @needs(Capability.LIST)
+    def test_listing_an_empty_folder_or_a_file(self, subject: Subject) -> None:
+        assert subject.host.list(subject.folder) == ()
+        subject.place(f"{subject.folder}/file", b"")
+        with pytest.raises(FileMissing):
+            subject.host.list(f"{subject.folder}/file")
+
     @needs(Capability.LIST)
     def test_lists_by_name(self, subject: Subject) -> None:
         subject.place(f"{subject.folder}/zeta", b"12345")
