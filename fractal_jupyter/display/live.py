@@ -136,6 +136,8 @@ class _JobView:
             here, last = current_execution(), self._last_look
             seen = here.key is not None and here.key == self._where.key and last is not None
             if seen and snapshot.over and last is not None and last.over:
+                # IPython has written `Out[3]:` by now: one line, so that something follows it.
+                print(job_line(snapshot))  # noqa: T201
                 return
             self._where, self._last_look = here, snapshot
             print(to_text(job_page(snapshot)))  # noqa: T201
