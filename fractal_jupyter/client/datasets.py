@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from fractal_jupyter.client.listing import Listing
+from fractal_jupyter.client.listing import Listing, Shown
 from fractal_jupyter.display.words import counted
 from fractal_jupyter.errors import InvalidDocument
 from fractal_jupyter.models.images import (
@@ -74,7 +74,7 @@ class Images(Sequence[Image]):
         )
 
 
-class Dataset:
+class Dataset(Shown):
     """One dataset."""
 
     def __init__(self, store: Store, record: DatasetRecord) -> None:
@@ -161,9 +161,11 @@ class Dataset:
         )
         new = [image for image in images if image.zarr_url not in known]
         self.add_images(new)
-        return self._listing(new)
+        count = counted(len(images), "image")
+        empty = f"Nothing new: the list has the {count} found." if images else "No images found."
+        return self._listing(new, empty=empty)
 
-    def _listing(self, images: Sequence[Image]) -> Listing[Image]:
+    def _listing(self, images: Sequence[Image], *, empty: str) -> Listing[Image]:
         from fractal_jupyter.display.html import images_html
         from fractal_jupyter.display.text import images_text
 
@@ -172,15 +174,22 @@ class Dataset:
                 return items
             return [*items[:SHOWN_AT_EACH_END], *items[-SHOWN_AT_EACH_END:]]
 
-        where = {"dataset": self.name, "zarr_dir": self.zarr_dir}
+        where = {"dataset": self.name, "zarr_dir": self.zarr_dir, "noun": "new image"}
+        where["empty"] = empty
         return Listing(
             images,
             html=lambda items: images_html(ends(items), total=len(items), **where),
             text=lambda items: images_text(ends(items), total=len(items), **where),
         )
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
         return f"<Dataset {self.name!r}, {counted(len(self.images), 'image')} in {self.zarr_dir}>"
+
+    def _text(self) -> str:
+        from fractal_jupyter.display.text import dataset_text
+
+        shown, total = self.images._ends()
+        return dataset_text(self._record, shown, total=total)
 
     def _repr_html_(self) -> str:
         from fractal_jupyter.display.html import dataset_html

@@ -1,4 +1,4 @@
-"""Lists that are worth looking at."""
+"""Lists, and single things, that are worth looking at."""
 
 from __future__ import annotations
 
@@ -6,6 +6,25 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
+
+
+class Shown:
+    """Something whose `repr` is one line, and that terminals of IPython show in full."""
+
+    def _line(self) -> str:
+        """What it is, in one line."""
+        raise NotImplementedError
+
+    def _text(self) -> str:
+        """All of it, as lines of text."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return self._line()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002
+        """What IPython calls; within a list or the like one line is enough."""
+        printer.text(self._text() if len(printer.stack) < 2 else self._line())
 
 
 class Listing(Sequence[T], Generic[T]):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fractal_jupyter.client.listing import Listing
+from fractal_jupyter.client.listing import Listing, Shown
 from fractal_jupyter.errors import InvalidDocument
 from fractal_jupyter.models.profile import Profile as ProfileDocument
 from fractal_jupyter.models.profile import parse_profile
@@ -16,7 +16,7 @@ from fractal_jupyter.store.store import Store
 Document = Mapping[str, Any] | str | Path
 
 
-class Profile:
+class Profile(Shown):
     """One profile; `document` is what it was added with."""
 
     def __init__(self, record: ProfileRecord, resource: ResourceRecord) -> None:
@@ -38,8 +38,13 @@ class Profile:
         """The document, as it was given."""
         return dict(self._record.document)
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
         return f"<Profile {self.name!r} of {self.resource!r}>"
+
+    def _text(self) -> str:
+        from fractal_jupyter.display.text import profiles_text
+
+        return profiles_text([self._record], {self._resource.id: self._resource})
 
     def _repr_html_(self) -> str:
         from fractal_jupyter.display.html import profiles_html

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fractal_jupyter.client.listing import Listing
+from fractal_jupyter.client.listing import Listing, Shown
 from fractal_jupyter.errors import InvalidDocument
 from fractal_jupyter.models.resource import parse_resource
 from fractal_jupyter.runner.checks import Check, check_resource
@@ -17,7 +17,7 @@ from fractal_jupyter.store.store import Store
 Document = Mapping[str, Any] | str | Path
 
 
-class Resource:
+class Resource(Shown):
     """One resource; `document` is what it was added with."""
 
     def __init__(self, record: ResourceRecord) -> None:
@@ -43,8 +43,13 @@ class Resource:
         """Whether units may be forked from a process that has done the imports."""
         return self._record.warm
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
         return f"<Resource {self.name!r}, {self.type}>"
+
+    def _text(self) -> str:
+        from fractal_jupyter.display.text import resource_text
+
+        return resource_text(self._record)
 
     def _repr_html_(self) -> str:
         from fractal_jupyter.display.html import resource_html

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fractal_jupyter.client.listing import Listing
+from fractal_jupyter.client.listing import Listing, Shown
 from fractal_jupyter.display.words import counted
 from fractal_jupyter.models.manifest import TaskEntry
 from fractal_jupyter.runner.collecting import CollectionRequest, collect
@@ -20,7 +20,7 @@ from fractal_jupyter.store.records import (
 from fractal_jupyter.store.store import Store
 
 
-class Task:
+class Task(Shown):
     """One task; has the fields of its manifest's entry as attributes (`task.input_types`)."""
 
     def __init__(self, record: TaskRecord, group: TaskGroupRecord) -> None:
@@ -47,8 +47,13 @@ class Task:
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *type(self._entry).model_fields]
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
         return f"<Task {self._record.name!r}, {self.type}, {self.package} {self.version}>"
+
+    def _text(self) -> str:
+        from fractal_jupyter.display.text import task_text
+
+        return task_text(self._record, self._group)
 
     def _repr_html_(self) -> str:
         from fractal_jupyter.display.html import task_html
@@ -69,7 +74,7 @@ def task_listing(pairs: Sequence[tuple[TaskRecord, TaskGroupRecord]]) -> Listing
     )
 
 
-class TaskGroup:
+class TaskGroup(Shown):
     """One installed version of one task package, with its own environment."""
 
     def __init__(self, store: Store, record: TaskGroupRecord) -> None:
@@ -122,11 +127,16 @@ class TaskGroup:
         """What was done to it, with logs."""
         return self._store.activities.all(self._record.id)
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
         return (
             f"<TaskGroup {self.package} {self.version}, Python {self.python_version}, "
             f"{counted(len(self.tasks), 'task')}>"
         )
+
+    def _text(self) -> str:
+        from fractal_jupyter.display.text import task_group_text
+
+        return task_group_text(self._record, self._store.task_groups.tasks(self._record.id))
 
     def _repr_html_(self) -> str:
         from fractal_jupyter.display.html import task_group_html

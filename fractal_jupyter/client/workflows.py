@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fractal_jupyter.client.listing import Listing
+from fractal_jupyter.client.listing import Listing, Shown
 from fractal_jupyter.models.workflow import parse_workflow
 from fractal_jupyter.store.records import WorkflowRecord
 from fractal_jupyter.store.store import Store
 
 
-class Workflow:
+class Workflow(Shown):
     """One workflow."""
 
     def __init__(self, store: Store, record: WorkflowRecord) -> None:
@@ -28,9 +28,14 @@ class Workflow:
         """The steps, as they were given."""
         return tuple(self._record.steps)
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
         tasks = " → ".join(str(step["task"]) for step in self.steps)
         return f"<Workflow {self.name!r}: {tasks}>"
+
+    def _text(self) -> str:
+        from fractal_jupyter.display.text import workflow_text
+
+        return workflow_text(self._record)
 
     def _repr_html_(self) -> str:
         from fractal_jupyter.display.html import workflow_html

@@ -14,7 +14,18 @@ SHOWN_AT_EACH_END = 10
 MOST_ATTRIBUTES, MOST_TYPES = 8, 6
 
 
-def images_page(images: Sequence[Image], *, total: int, dataset: str, zarr_dir: str) -> Page:
+_NO_IMAGES = "No images yet: .scan() looks for some, .add_images([…]) adds some."
+
+
+def images_page(
+    images: Sequence[Image],
+    *,
+    total: int,
+    dataset: str,
+    zarr_dir: str,
+    noun: str = "image",
+    empty: str = _NO_IMAGES,
+) -> Page:
     """The image list of a dataset.
 
     Args:
@@ -23,11 +34,13 @@ def images_page(images: Sequence[Image], *, total: int, dataset: str, zarr_dir: 
         total: How many images the list has.
         dataset: The name of the dataset.
         zarr_dir: The folder that the images are below.
+        noun: What one of them is called.
+        empty: What to say when there are none.
     """
     return Page(
-        title=counted(total, "image"),
+        title=counted(total, noun),
         facts=(Span(f"dataset {dataset}"), Span(zarr_dir, "", "path")),
-        blocks=(_images_table(images, total, zarr_dir),),
+        blocks=(_images_table(images, total, zarr_dir, empty=empty),),
     )
 
 
@@ -77,7 +90,9 @@ def datasets_page(rows: Sequence[tuple[DatasetRecord, int]]) -> Page:
     )
 
 
-def _images_table(images: Sequence[Image], total: int, zarr_dir: str) -> Table:
+def _images_table(
+    images: Sequence[Image], total: int, zarr_dir: str, *, empty: str = _NO_IMAGES
+) -> Table:
     images, _ = clipped(images, head=SHOWN_AT_EACH_END, tail=SHOWN_AT_EACH_END)
     attributes = _names(image.attributes for image in images)
     types = _names(image.types for image in images)
@@ -108,7 +123,7 @@ def _images_table(images: Sequence[Image], total: int, zarr_dir: str) -> Table:
         ),
         gap_after=first,
         gap=f"{number(left_out)} more" if left_out > 0 else "",
-        empty="No images yet: .scan() looks for some, .add_images([…]) adds some.",
+        empty=empty,
     )
 
 

@@ -77,6 +77,9 @@ class ActivityRecord(Record):
     created: float
     ended: float | None
 
+    def __repr__(self) -> str:
+        return f"<Activity {self.id}: {self.action} {self.subject}, {self.status}>"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRecord(Record):
@@ -163,6 +166,12 @@ class StepRecord(Record):
     ended: float | None
     seconds_before: float
 
+    def __repr__(self) -> str:
+        counts = f", {self.done} of {self.total} units done" if self.total else ""
+        return (
+            f"<Step {self.position} of job {self.job_id}: {self.task_name}, {self.status}{counts}>"
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitRecord(Record):
@@ -188,6 +197,11 @@ class UnitRecord(Record):
     output: Any
     merged: bool
     log: dict[str, Any] | None
+
+    def __repr__(self) -> str:
+        error = f": {self.error}" if self.error else ""
+        where = f", {self.zarr_url}" if self.zarr_url else ""
+        return f"<Unit {self.index} of job {self.job_id}{where}, {self.status}{error}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,9 @@ def test_what_is_wrong_with_a_single_task_is_named_as_it_was_given(fractal: Frac
         with pytest.raises(InvalidDocument) as raised:
             verb("Toy Parallel", "plate", meta={"mem": "lots"})
         assert "\n  meta.mem: found 'lots'" in str(raised.value)
-    workflow = {"steps": [{"task": "Toy Parallel", "meta": {"mem": "lots"}}]}
+    steps = [{"task": "Toy Parallel", "meta": {"mem": "lots"}}]
     with pytest.raises(InvalidDocument, match=r"\n  steps\[0\]\.meta\.mem: found 'lots'"):
-        fractal.workflows.create("w", **workflow)
+        fractal.workflows.create("w", steps=steps)
 
 
 def test_a_plan_takes_what_a_submission_takes(fractal: Fractal) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -158,7 +159,7 @@ def test_steps_by_themselves() -> None:
 
 
 def test_all_runs_of_a_retried_job_count() -> None:
-    again = {"started": T0 + 5000, "seconds_before": 100.0}
+    again: dict[str, Any] = {"started": T0 + 5000, "seconds_before": 100.0}
     steps = [make_step(total=100, done=60, running=1, **again)]
     running = make_snapshot(steps, now=T0 + 5010, **again)
     assert job_text(running).splitlines()[0].endswith("1:50")
