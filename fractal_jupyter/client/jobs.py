@@ -10,8 +10,10 @@ from typing import Any
 from fractal_jupyter.client.listing import Listing
 from fractal_jupyter.display.log import LogText, log_text
 from fractal_jupyter.display.snapshot import JobSnapshot
+from fractal_jupyter.display.words import moment
 from fractal_jupyter.errors import InvalidArguments, JobFailed
-from fractal_jupyter.runner.folders import remove_job_folder
+from fractal_jupyter.models.types import parse_memory_mb
+from fractal_jupyter.runner.folders import JobFolder, job_folders, remove_job_folder
 from fractal_jupyter.runner.launch import SupervisorCare, wake_supervisor
 from fractal_jupyter.runner.logs import read_log
 from fractal_jupyter.runner.users import current_user
@@ -25,6 +27,7 @@ SHOWN_BAD_UNITS = 3
 # looks whether the job is still driven by somebody.
 WATCH_SECONDS = 0.1
 CARE_SECONDS = 2.0
+SECONDS_PER_DAY = 86_400
 
 
 class Job:
@@ -113,7 +116,11 @@ class Job:
         if unit is None:
             bad = self._bad_units(limit=1)
             unit = bad[0].index if bad else 0
-        text = read_log(self._store, self._store.jobs.unit(self.id, unit))
+        record = self._store.jobs.unit(self.id, unit)
+        text = read_log(self._store, record)
+        cleaned = self._record.cleaned
+        if not text and record.log is not None and cleaned and (record.ended or 0) < cleaned:
+            text = f"The log is gone: the files of the job were cleaned at {moment(cleaned)}.\n"
         return log_text(text, title=f"Log of unit {unit} of job {self.id}")
 
     def cancel(self) -> Job:
@@ -281,6 +288,55 @@ class Jobs:
         """The job with that id; raises `NotFound`."""
         return Job(self._store, self._store.jobs.get(key).id)
 
+    def clean(
+        self,
+        *,
+        older_than: float | None = None,
+        larger_than: str | int | None = None,
+        dry_run: bool = True,
+    ) -> Listing[JobFolder]:
+        """Remove the folders, with all logs, of jobs that are over; the jobs stay with results.
+
+        Args:
+            older_than: Only of jobs that ended more than so many days ago.
+            larger_than: Only folders that take more than that on the disk, `"500M"` (or a number
+                of bytes).
+            dry_run: False to remove them; otherwise they are only listed.
+
+        Returns:
+            The folders, the largest first, and what they take. Those of another user, which sudo
+            does not let us remove, are not among them.
+
+        Raises:
+            InvalidArguments: `larger_than` is no size.
+            HostError: A folder cannot be removed; those before it are.
+        """
+        from fractal_jupyter.display.html import folders_html
+        from fractal_jupyter.display.text import folders_text
+
+        least = _bytes(larger_than)
+        latest = None if older_than is None else time.time() - older_than * SECONDS_PER_DAY
+        over = {
+            record.id: record
+            for status in FINAL_JOBS
+            for record in self._store.jobs.all(owner=current_user(), status=status)
+            if latest is None or (record.ended or record.created) < latest
+        }
+        found = sorted(
+            (folder for folder in job_folders(over.values()) if folder.size > least),
+            key=lambda folder: folder.size,
+            reverse=True,
+        )
+        if not dry_run:
+            found = [folder for folder in found if self._store.jobs.mark_cleaned(folder.job)]
+            for folder in found:
+                remove_job_folder(over[folder.job])
+        return Listing(
+            found,
+            html=lambda items: folders_html(items, removed=not dry_run),
+            text=lambda items: folders_text(items, removed=not dry_run),
+        )
+
     def remove(self, key: int) -> None:
         """Forget a job that is over, and remove its folder with all logs.
 
@@ -294,3 +350,12 @@ class Jobs:
 
     def _repr_html_(self) -> str:
         return self.list()._repr_html_()
+
+
+def _bytes(size: str | int | None) -> int:
+    if not isinstance(size, str):
+        return size or 0
+    try:
+        return parse_memory_mb(size) * 1_000_000
+    except ValueError as error:
+        raise InvalidArguments(f"larger_than={size!r}: {error}") from error

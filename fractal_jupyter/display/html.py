@@ -1,7 +1,7 @@
 """Everything that is shown, as HTML: takes what the page of the same name takes."""
 
 from fractal_jupyter.display.images import dataset_page, datasets_page, images_page
-from fractal_jupyter.display.job import job_page, jobs_page, steps_page
+from fractal_jupyter.display.job import folders_page, job_page, jobs_page, steps_page
 from fractal_jupyter.display.render_html import as_html
 from fractal_jupyter.display.resources import (
     checks_page,
@@ -21,6 +21,7 @@ from fractal_jupyter.display.workflows import plan_page, workflow_page, workflow
 checks_html = as_html(checks_page)
 dataset_html = as_html(dataset_page)
 datasets_html = as_html(datasets_page)
+folders_html = as_html(folders_page)
 images_html = as_html(images_page)
 job_html = as_html(job_page)
 jobs_html = as_html(jobs_page)

@@ -34,11 +34,13 @@ from fractal_jupyter.display.words import (
     number,
     shorten,
     shorten_middle,
+    size,
     time_left,
 )
 from fractal_jupyter.display.words import (
     pace as pace_text,
 )
+from fractal_jupyter.runner.folders import JobFolder
 from fractal_jupyter.store.records import JobRecord, StepRecord, UnitRecord
 
 SHOWN_ERRORS = 3
@@ -130,6 +132,44 @@ def jobs_page(jobs: Sequence[JobRecord], steps_by_job: Mapping[int, Sequence[Ste
 
 
 _OPEN_HINT = Hint(code="fractal.jobs.get(id)", words="shows one of them, with its steps and errors")
+
+
+def folders_page(folders: Sequence[JobFolder], *, removed: bool) -> Page:
+    """Folders of jobs that were removed, or would be."""
+    shown, left_out = clipped(folders, head=40)
+    total = size(sum(folder.size for folder in folders))
+    hint = Hint(code="fractal.jobs.clean(…, dry_run=False)", words=f"removes them: {total}")
+    return Page(
+        title=f"{counted(len(folders), 'job folder')}, {total}",
+        pill=Span("removed" if removed else "nothing was removed", "soft", "pill"),
+        blocks=(
+            Table(
+                columns=(
+                    Column(title="Job", right=True),
+                    Column(title="Name", grows=True),
+                    Column(title="Status"),
+                    Column(title="Ended", line=True),
+                    Column(title="Size", right=True),
+                    Column(title="Folder", grows=True),
+                ),
+                rows=tuple(
+                    (
+                        cell(folder.job),
+                        cell(folder.name, look="strong"),
+                        status_cell(folder.status),
+                        cell(moment(folder.ended) if folder.ended else "", tone="soft"),
+                        cell(size(folder.size)),
+                        cell(folder.folder, look="path", tone="soft"),
+                    )
+                    for folder in shown
+                ),
+                gap_after=len(shown),
+                gap=f"and {number(left_out)} smaller ones" if left_out else "",
+                empty="No folder of a job that is over is that old and that large.",
+            ),
+            *([Note(hints=(hint,))] if folders and not removed else []),
+        ),
+    )
 
 
 def job_line(snapshot: JobSnapshot) -> str:

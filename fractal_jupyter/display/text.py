@@ -1,7 +1,7 @@
 """Everything that is shown, as text for terminals: takes what the page of the same name takes."""
 
 from fractal_jupyter.display.images import dataset_page, datasets_page, images_page
-from fractal_jupyter.display.job import job_page, jobs_page, steps_page
+from fractal_jupyter.display.job import folders_page, job_page, jobs_page, steps_page
 from fractal_jupyter.display.render_text import as_text
 from fractal_jupyter.display.resources import (
     checks_page,
@@ -21,6 +21,7 @@ from fractal_jupyter.display.workflows import plan_page, workflow_page, workflow
 checks_text = as_text(checks_page)
 dataset_text = as_text(dataset_page)
 datasets_text = as_text(datasets_page)
+folders_text = as_text(folders_page)
 images_text = as_text(images_page)
 job_text = as_text(job_page)
 jobs_text = as_text(jobs_page)

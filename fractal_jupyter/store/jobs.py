@@ -173,7 +173,11 @@ class Jobs:
                 sa.update(jobs)
                 .where(jobs.c.id == key)
                 .values(
-                    status="submitted", error=None, cancel_requested=False, **_another_run(jobs)
+                    status="submitted",
+                    error=None,
+                    cancel_requested=False,
+                    folder=_folder_of_retry(job),
+                    **_another_run(jobs),
                 )
             )
             connection.execute(
@@ -204,6 +208,19 @@ class Jobs:
             )
         return self.get(key)
 
+    def mark_cleaned(self, key: int) -> bool:
+        """Record that the folder of a job is about to be removed; False when it is not over.
+
+        A retry after this has a folder of its own, so nothing of it is removed.
+        """
+        with self._database.write() as connection:
+            marked = connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.id == key, jobs.c.status.in_(FINAL_JOBS))
+                .values(cleaned=time.time())
+            ).rowcount
+        return bool(marked)
+
     def remove(self, key: int) -> JobRecord:
         """Forget a job that is over; its folder is the caller's business."""
         job = self.get(key)
@@ -215,6 +232,11 @@ class Jobs:
             # It was not over, or somebody has retried it at this moment: its folder is needed.
             raise NotAllowed(f"Job {key} is not over; cancel it before you remove it.")
         return job
+
+
+def _folder_of_retry(job: sa.Row[Any]) -> str | None:
+    cleaned = job.cleaned is not None and job.cleaned >= (job.ended or 0.0)
+    return f"{job.folder}-again" if cleaned and job.folder else job.folder
 
 
 def _another_run(table: sa.Table) -> dict[str, Any]:

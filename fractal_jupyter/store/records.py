@@ -117,6 +117,7 @@ class JobRecord(Record):
     """One submission. `request` is what was asked for, frozen at submission.
 
     `started` and `ended` are those of the last run; runs before a retry took `seconds_before`.
+    `cleaned` is when its folder was removed last.
     """
 
     id: int
@@ -136,6 +137,7 @@ class JobRecord(Record):
     started: float | None
     ended: float | None
     seconds_before: float
+    cleaned: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,6 +148,7 @@ jobs = Table(
     Column("started", Float),
     Column("ended", Float),
     Column("seconds_before", Float, nullable=False, default=0.0),
+    Column("cleaned", Float),
     Index(None, "owner", "status"),
 )
 

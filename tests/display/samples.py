@@ -62,6 +62,7 @@ def make_job(**changes: Any) -> JobRecord:
         "started": T0 + 1,
         "ended": None,
         "seconds_before": 0.0,
+        "cleaned": None,
     }
     return JobRecord(**{**values, **changes})
 

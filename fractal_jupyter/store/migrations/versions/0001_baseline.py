@@ -84,6 +84,7 @@ def upgrade() -> None:
         sa.Column("started", sa.Float(), nullable=True),
         sa.Column("ended", sa.Float(), nullable=True),
         sa.Column("seconds_before", sa.Float(), nullable=False),
+        sa.Column("cleaned", sa.Float(), nullable=True),
         sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], name=op.f("fk_jobs_dataset_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
