@@ -15,11 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.slurm.lock import held
+
 TEST_USER = "fractal-test"
 # All that a cluster's administrator has to allow.
 COMMANDS = ("sbatch", "scancel", "cat", "ls", "mkdir")
 
 _FOLDER = Path("/etc/sudoers.d")
+_LOCK = Path("/var/tmp/fractal-tests.sudoers.lock")
 
 
 def why_no_user() -> str | None:
@@ -57,7 +60,12 @@ def nothing(target: str = TEST_USER) -> str:
 
 @contextmanager
 def sudoers(text: str) -> Iterator[None]:
-    """Have a file with `text` in /etc/sudoers.d for a while."""
+    """Have a file with `text` in /etc/sudoers.d for a while; one at a time on a machine."""
+    with held(_LOCK):
+        yield from _installed(text)
+
+
+def _installed(text: str) -> Iterator[None]:
     # One that a killed session left is replaced; a name with a dot is not read by sudo.
     path = _FOLDER / "fractal-jupyter-tests"
     draft = _FOLDER / "fractal-jupyter-tests.draft"

@@ -13,7 +13,6 @@ so.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
 import shutil
@@ -29,13 +28,12 @@ import pytest
 
 from fractal_jupyter.store.store import Store
 from tests import toy, users
+from tests.slurm import lock
 from tests.slurm.machine import Cluster
-from tests.toy import wait_until
 
 LOCK = Path("/var/tmp/slurm-cluster.tests.lock")
-LOCK_SECONDS = 600.0
-# Longer than the lock is waited for; a test may set another.
-TIMEOUT_SECONDS = 900
+# A test may set another.
+TIMEOUT_SECONDS = lock.SECONDS + 300
 # What other users and compute nodes can reach is made here: /tmp may be private to a service.
 SHARED = Path("/var/tmp")
 
@@ -81,7 +79,7 @@ def slurm_machine() -> Iterator[Cluster]:
         skip_for_machine("SLURM", why)
     was_up = cluster.is_up
     yield cluster
-    with _alone():
+    with lock.held(LOCK):
         if was_up:
             cluster.up()
         else:
@@ -99,7 +97,7 @@ def cluster(slurm_machine: Cluster, request: pytest.FixtureRequest) -> Iterator[
     accounting = bool(options.get("accounting"))
     if accounting and (why := slurm_machine.why_not(accounting=True)):
         skip_for_machine("SLURM with accounting", why)
-    with _alone():
+    with lock.held(LOCK):
         slurm_machine.up(**options)
         if accounting and not users.why_no_user():
             slurm_machine.account(users.make_user().pw_name)
@@ -188,22 +186,6 @@ def _needs_cluster(item: pytest.Item) -> bool:
 def _wants_accounting(item: pytest.Item) -> bool:
     marker = item.get_closest_marker("cluster_options")
     return bool(marker and marker.kwargs.get("accounting"))
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Hold the lock of the machine's cluster; it is gone with the process, however that ends."""
-    with LOCK.open("a+") as file:
-
-        def locked() -> bool:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
-
-        wait_until(locked, seconds=LOCK_SECONDS)
-        yield
 
 
 @contextmanager
