@@ -25,6 +25,7 @@
     │   ├── CommandFailed         a command ended with an error
     │   ├── CommandTimeout        a command did not end in time
     │   ├── HostUnreachable       the host does not answer
+    │   │   └── SchedulerUnreachable   its scheduler does not
     │   ├── UnsupportedOnHost     this kind of host cannot do that
     │   ├── AccessDenied          sudo or SSH does not let us be that user
     │   ├── HostKeyUnknown        an SSH host whose key nobody has vouched for yet
@@ -141,6 +142,10 @@ class CommandTimeout(HostError):
 
 class HostUnreachable(HostError):
     """The host does not answer; whether the command ran is not known."""
+
+
+class SchedulerUnreachable(HostUnreachable):
+    """The scheduler does not answer; whether it has accepted something is not known."""
 
 
 class UnsupportedOnHost(HostError):

@@ -52,6 +52,7 @@ class LiveBatch:
         submissions: How often it was started.
         fruitless: How often in a row it was started and no unit ended.
         fruitful: Whether a unit has ended since it was started last.
+        begun: Whether a worker has recorded anything since it was started last.
         finished: Whether its last worker has said that it ends.
         cut: Units that its last worker had to end, because it was told to end itself.
         damaged: Whether some of what its workers recorded cannot be read.
@@ -67,6 +68,7 @@ class LiveBatch:
     submissions: int
     fruitless: int
     fruitful: bool = False
+    begun: bool = False
     finished: bool = False
     cut: set[int] = field(default_factory=set)
     damaged: bool = False
@@ -83,7 +85,7 @@ class LiveBatch:
         """Take into account what a record says of the worker itself."""
         match record.get("event"):
             case "attempt":
-                self.finished = False
+                self.begun, self.finished = True, False
                 self.cut = set()
             case "finished":
                 self.finished = True
@@ -296,8 +298,9 @@ class PhaseRun:
         changes = {}
         for key, handle in handles.items():
             live = self.live[key]
-            live.handle, live.fruitful, live.finished, live.ended = handle, False, False, None
-            live.told_to_end = live.heartbeat = None
+            live.handle = handle
+            live.begun = live.fruitful = live.finished = False
+            live.ended = live.told_to_end = live.heartbeat = None
             live.submissions += 1
             changes[key] = {
                 "status": "submitted",
@@ -319,9 +322,12 @@ class PhaseRun:
         cancelled = self.context.cancelled()
         self._collect(batches, cancelled=cancelled)
         for live, status in zip(batches, polled, strict=True):
-            if status.state is BatchState.ENDED:
+            if live.finished and not live.cut and not self._left(live):
+                self._settle(live, BatchStatus(BatchState.ENDED), cancelled=cancelled)
+            elif status.state is BatchState.ENDED:
                 if cancelled or self._is_complete(live):
-                    self._settle(live, status, cancelled=cancelled)
+                    said = status if live.begun else status.before_start or status
+                    self._settle(live, said, cancelled=cancelled)
             elif self._is_gone(live, status):
                 why = f"there was no sign of life from its worker any more ({status.reason})"
                 self._settle(live, BatchStatus(BatchState.ENDED, why), cancelled=cancelled)
@@ -331,7 +337,7 @@ class PhaseRun:
         self._say_what_waits(polled)
 
     def _give_turns(self, *, cancelled: bool) -> None:
-        """Offer the scheduler again what it did not take, once something has ended or in a while."""
+        """Offer the scheduler again what it did not take: when something ended, or in a while."""
         waiting = [live for live in self.live.values() if live.handle is None]
         if cancelled:
             for live in waiting:
@@ -385,13 +391,9 @@ class PhaseRun:
             scheduler.cancel([live.handle or {}], at_once=True)
 
     def _is_gone(self, live: LiveBatch, status: BatchStatus) -> bool:
-        """Whether a worker unknown to the scheduler is done, or gives no sign of life."""
-        if status.state not in (BatchState.UNKNOWN, BatchState.OUT_OF_SIGHT):
+        """Whether a worker that the scheduler knows nothing of gives no sign of life."""
+        if status.state is not BatchState.OUT_OF_SIGHT:
             live.heartbeat = None
-            return False
-        if live.finished and not self._left(live):
-            return True
-        if status.state is BatchState.UNKNOWN:
             return False
         heartbeat = live.follower.heartbeat(self.context.backend.host)
         if live.heartbeat is None or live.heartbeat[0] != heartbeat:
@@ -526,8 +528,9 @@ class PhaseRun:
         del self.live[live.record.id]
 
     def _is_there(self, live: LiveBatch) -> bool:
-        """Whether the folder of the phase is still there: users tidy up."""
-        return exists(self.context.backend.host, live.folder)
+        """Whether the files of the batch are still there: users tidy up."""
+        path = PurePosixPath(live.record.folder) / "batch.json" if live.begun else live.folder
+        return exists(self.context.backend.host, path)
 
     def _why(self, live: LiveBatch, reason: str | None) -> str:
         """Why a worker ended, in words, with the end of what it said itself."""

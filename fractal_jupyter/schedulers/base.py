@@ -34,11 +34,13 @@ class BatchStatus:
         state: Its state.
         reason: The scheduler's reason for it, in words that complete "when …"; None without one.
         problem: A code for the reason why a batch has ended early, such as `out_of_memory`.
+        before_start: What there is to say instead if its worker has recorded nothing.
     """
 
     state: BatchState
     reason: str | None = None
     problem: str | None = None
+    before_start: BatchStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

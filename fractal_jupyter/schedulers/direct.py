@@ -105,6 +105,9 @@ class DirectScheduler:
 
     def poll(self, handles: Sequence[Handle]) -> list[BatchStatus]:
         """Say which of the processes live."""
+        with self._lock:
+            for child in self._children.values():
+                child.poll()  # nobody asks for those that have said themselves that they end
         return [self._poll(dict(handle)) for handle in handles]
 
     def _poll(self, handle: dict[str, Any]) -> BatchStatus:

@@ -46,7 +46,7 @@ def driven_by_one_that_dies(fractal: Fractal, point: str, moment: str, call: int
         (f"{RUNNING}.add_units", "before", 3),
         (f"{RUNNING}.add_units", "after", 3),
         (f"{RUNNING}.add_batches", "after", 1),
-        (f"{PHASE}._write_batches", "after", 1),
+        (f"{SCHEDULER}._write", "after", 1),
         (f"{SCHEDULER}.submit", "after", 1),
         (f"{RUNNING}.update_batches", "after", 1),
         (f"{RUNNING}.record_results", "before", 1),

@@ -1,0 +1,289 @@
+"""Batches as elements of SLURM job arrays: one `sbatch` for a phase, one `squeue` for all jobs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from fractal_jupyter.engine.slurm_options import UnitOptions
+from fractal_jupyter.errors import (
+    CommandTimeout,
+    HostUnreachable,
+    SchedulerError,
+    SchedulerUnreachable,
+)
+from fractal_jupyter.hosts.base import Capability, Host
+from fractal_jupyter.hosts.local import LocalHost
+from fractal_jupyter.schedulers.base import BatchStatus, Handle, Submission
+from fractal_jupyter.schedulers.slurm_output import (
+    Accepted,
+    Rejected,
+    SiteConfig,
+    Unreadable,
+    parse_config,
+    parse_sbatch,
+)
+from fractal_jupyter.schedulers.slurm_script import MARK, JobScript, pack_payload, render
+from fractal_jupyter.schedulers.slurm_watch import SlurmWatch, Watched
+from fractal_jupyter.schedulers.slurm_words import rejection
+from fractal_jupyter.worker.bundle import bundle
+
+log = logging.getLogger(__name__)
+
+# SLURM's commands give up by themselves after some tries of ten seconds each.
+COMMAND_SECONDS = 120.0
+# A submission whose answer was lost may be accepted that long afterwards.
+INTENT_SECONDS = 15.0
+INTENT_LOOK_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlurmNeeds:
+    """What a batch asks SLURM for.
+
+    Attributes:
+        options: What one of its units needs.
+        side_by_side: How many units run at a time.
+        worker_init: Lines of the user's own that run before the worker.
+    """
+
+    options: UnitOptions
+    side_by_side: int
+    worker_init: str | None = None
+
+
+class SlurmScheduler:
+    """Submits and watches the jobs of one user on one cluster."""
+
+    def __init__(
+        self,
+        *,
+        host: Host,
+        control: Host,
+        username: str,
+        python: str,
+        poll_seconds: float,
+        payloads_dir: str | None = None,
+    ) -> None:
+        """Make the scheduler; nothing is asked of SLURM yet.
+
+        Args:
+            host: Where `sbatch` and `scancel` are run, as the user of the jobs.
+            control: Where SLURM is asked questions: the same, or this machine as ourselves.
+            username: The user of the jobs.
+            python: The interpreter that runs workers, on compute nodes.
+            poll_seconds: How often SLURM is asked what becomes of jobs, at most.
+            payloads_dir: Folder of this machine for what is too large for a script and what the
+                host cannot write; compute nodes can read it.
+        """
+        self._host = host
+        self._control = control
+        self._python = python
+        self._payloads_dir = payloads_dir
+        self._watch = SlurmWatch(control, username=username, seconds=poll_seconds)
+        self._lock = threading.Lock()
+        self._site: SiteConfig | None = None
+
+    # submitting
+
+    def submit(self, submission: Submission) -> dict[int, Handle]:
+        """Submit batches, as one job array if the site allows it; see `Scheduler.submit`."""
+        site = self._site_config()
+        accepted: dict[int, Handle] = {}
+        for first, numbers in _blocks(submission.batches, site.max_array_size):
+            accepted |= self._submit_as_many(submission, first, numbers, site)
+            if len(accepted) % len(numbers):
+                break  # what comes next has to wait as well
+        return accepted
+
+    def _submit_as_many(
+        self, submission: Submission, first: int, numbers: Sequence[int], site: SiteConfig
+    ) -> dict[int, Handle]:
+        """Submit some batches; half of them if that is too many at a time, and so on."""
+        accepted: dict[int, Handle] = {}
+        count = len(numbers)
+        while count and numbers:
+            some = numbers[:count]
+            job = self._submit_array(submission, first, some, site)
+            if job is None:
+                count //= 2
+                continue
+            numbers = numbers[count:]
+            accepted |= {number: _handle(submission, job, number - first) for number in some}
+        return accepted
+
+    def _submit_array(
+        self, submission: Submission, first: int, numbers: Sequence[int], site: SiteConfig
+    ) -> int | None:
+        """Submit one array; return the job's id, None if SLURM takes not so many at a time."""
+        documents = {number: json.dumps(submission.batches[number]).encode() for number in numbers}
+        payload: bytes | str = pack_payload(bundle(), documents)
+        script = self._render(submission, first, numbers, payload)
+        if len(script) > site.max_script_bytes * 0.9:
+            script = self._render(submission, first, numbers, self._put(submission, payload))
+        try:
+            result = self._host.run(
+                ["sbatch", "--parsable"], stdin=script.encode(), timeout=COMMAND_SECONDS
+            )
+        except CommandTimeout as error:
+            raise SchedulerUnreachable(f"SLURM does not answer: {error}") from error
+        match parse_sbatch(result.exit_code, result.text, result.error_text):
+            case Accepted(job=job):
+                self._watch.expect(job)
+                return job
+            case Rejected(kind="unreachable", words=words) | Unreadable(words=words):
+                raise SchedulerUnreachable(
+                    f"SLURM did not answer when {submission.name} was submitted: {words}"
+                )
+            case Rejected(kind="submit_limit", words=words):
+                log.info("%s: %d batches are too many: %s", submission.name, len(numbers), words)
+                return None
+            case Rejected() as rejected:
+                raise SchedulerError(rejection(rejected).reason)
+
+    def _render(
+        self,
+        submission: Submission,
+        first: int,
+        numbers: Iterable[int],
+        payload: bytes | str,
+    ) -> str:
+        needs: SlurmNeeds = submission.needs
+        return render(
+            JobScript(
+                name=submission.name,
+                options=needs.options,
+                side_by_side=needs.side_by_side,
+                folder=submission.folder,
+                python=self._python,
+                elements=_elements(number - first for number in numbers),
+                payload=payload,
+                first_batch=first,
+                worker_init=needs.worker_init,
+            )
+        )
+
+    def _put(self, submission: Submission, payload: bytes) -> str:
+        """Put what is too large for a script into a file that only our jobs find."""
+        token = secrets.token_hex(16)
+        if Capability.WRITE in self._host.capabilities:
+            path = f"{submission.folder}/payload-{token}"
+            self._host.write_many({path: payload})
+            return path
+        folder = f"{self._payloads_dir}/{token}"
+        here = LocalHost()
+        here.mkdir(f"{self._payloads_dir}", mode=0o711)
+        here.mkdir(folder, mode=0o711)
+        here.write_many({f"{folder}/payload": payload}, mode=0o644)
+        return f"{folder}/payload"
+
+    def preview(self, submission: Submission) -> str | None:
+        """The script that would be submitted, down to where the shell stops reading."""
+        script = self._render(submission, 0, sorted(submission.batches), b"")
+        return script.partition(MARK)[0] + "# … and the worker with its batches\n"
+
+    def site_config(self) -> SiteConfig | Unreadable:
+        """What the site has configured; for checks."""
+        result = self._control.run(["scontrol", "show", "config"], timeout=COMMAND_SECONDS)
+        return parse_config(result.exit_code, result.text, result.error_text)
+
+    def _site_config(self) -> SiteConfig:
+        with self._lock:
+            if self._site is None:
+                try:
+                    site = self.site_config()
+                except CommandTimeout as error:
+                    raise SchedulerUnreachable(f"SLURM does not answer: {error}") from error
+                if isinstance(site, Unreadable):
+                    raise SchedulerUnreachable(f"SLURM does not answer: {site.words}")
+                self._site = site
+                self._watch.use_accounting(site.accounting)
+            return self._site
+
+    # watching
+
+    def poll(self, handles: Sequence[Handle]) -> list[BatchStatus]:
+        """Say what has become of batches; SLURM is asked once per interval for all jobs."""
+        return self._watch.statuses(
+            [
+                Watched(
+                    handle["job"],
+                    handle["element"],
+                    handle.get("mem_mb") or 0,
+                    handle.get("time"),
+                )
+                for handle in handles
+            ]
+        )
+
+    def find(
+        self, name: str, folder: str, numbers: Iterable[int], *, intended: bool
+    ) -> dict[int, Handle]:
+        """Find array elements by the name of their jobs; see `Scheduler.find`."""
+        wanted = sorted(numbers)
+        size = self._site_config().max_array_size
+        until = time.monotonic() + INTENT_SECONDS
+        while True:
+            jobs = self._watch.find(name)
+            found: dict[int, Handle] = {}
+            for number in wanted:
+                element = number % size
+                job = max((job for job, row in jobs if row.names(element)), default=None)
+                if job is not None:
+                    found[number] = _handle_in(folder, job, element)
+            if len(found) == len(wanted) or not intended or time.monotonic() >= until:
+                return found
+            time.sleep(INTENT_LOOK_SECONDS)
+
+    def cancel(self, handles: Sequence[Handle], *, at_once: bool = False) -> None:
+        """Cancel array elements; SLURM tells their workers first, and kills them in the end."""
+        del at_once
+        by_job: dict[int, list[int]] = defaultdict(list)
+        for handle in handles:
+            by_job[handle["job"]].append(handle["element"])
+        words = [f"{job}_[{_elements(elements)}]" for job, elements in by_job.items()]
+        if not words:
+            return
+        try:
+            result = self._host.run(["scancel", *words], timeout=COMMAND_SECONDS)
+        except (CommandTimeout, HostUnreachable) as error:
+            log.warning("scancel %s: %s", " ".join(words), error)
+            return
+        if result.exit_code:
+            log.warning("scancel %s: %s", " ".join(words), result.error_text)
+
+
+def _blocks(numbers: Iterable[int], size: int) -> Iterator[tuple[int, list[int]]]:
+    """Split numbers of batches into arrays: yield the number of element 0, and the numbers."""
+    blocks: Mapping[int, list[int]] = defaultdict(list)
+    for number in sorted(numbers):
+        blocks[number // size].append(number)
+    for block, members in sorted(blocks.items()):
+        yield block * size, members
+
+
+def _elements(elements: Iterable[int]) -> str:
+    """Write elements as SLURM does: `0-9,11`."""
+    parts: list[tuple[int, int]] = []
+    for element in sorted(elements):
+        if parts and parts[-1][1] == element - 1:
+            parts[-1] = parts[-1][0], element
+        else:
+            parts.append((element, element))
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
+
+
+def _handle(submission: Submission, job: int, element: int) -> Handle:
+    needs: SlurmNeeds = submission.needs
+    asked = {"mem_mb": needs.options.mem_mb * needs.side_by_side, "time": needs.options.time}
+    return {**_handle_in(submission.folder, job, element), **asked}
+
+
+def _handle_in(folder: str, job: int, element: int) -> Handle:
+    return {"job": job, "element": element, "output": f"{folder}/slurm-{job}_{element}.out"}

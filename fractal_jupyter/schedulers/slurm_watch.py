@@ -1,0 +1,314 @@
+"""What becomes of SLURM jobs: one `squeue` for all that is watched, and `sacct` for what is over.
+
+SLURM is asked by a thread of its own, so that a controller that hangs holds up nobody: who asks
+meanwhile is told that nothing is known.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from fractal_jupyter.errors import FractalError, SchedulerUnreachable
+from fractal_jupyter.hosts.base import CommandResult, Host
+from fractal_jupyter.schedulers.base import BatchState, BatchStatus
+from fractal_jupyter.schedulers.slurm_output import (
+    ACCOUNTING_COMMAND,
+    ENVIRONMENT,
+    QUEUE_COMMAND,
+    AccountingRow,
+    JobId,
+    QueueRow,
+    Unreadable,
+    parse_accounting,
+    parse_queue,
+)
+from fractal_jupyter.schedulers.slurm_words import ending, pending_words
+
+log = logging.getLogger(__name__)
+
+COMMAND_SECONDS = 60.0
+# So long does who asks wait for SLURM to answer, before it is told that nothing is known.
+PATIENCE_SECONDS = 5.0
+# What nobody has asked for so long is not watched any more.
+FORGET_SECONDS = 600.0
+SHORTEST_INTERVAL_SECONDS = 1.0
+
+PENDING = frozenset(
+    {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
+)
+RUNNING = frozenset(
+    {
+        *("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING"),
+        *("SIGNALING", "STAGE_OUT"),
+    }
+)
+ENDED = frozenset(
+    {
+        *("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"),
+        *("PREEMPTED", "BOOT_FAIL", "DEADLINE", "LAUNCH_FAILED", "RECONFIG_FAIL", "REVOKED"),
+    }
+)
+
+
+class Watched(NamedTuple):
+    """An element of a job array, and what it has asked for."""
+
+    job: int
+    element: int
+    mem_mb: int
+    time_limit: str | None
+
+    def __str__(self) -> str:
+        return f"{self.job}_{self.element}"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What SLURM said at a time.
+
+    Attributes:
+        asked: When it was asked (`time.monotonic()`).
+        rows: The rows of `squeue` by id of the job; or why there are none.
+        accounting: What `sacct` said of elements that are over.
+    """
+
+    asked: float
+    rows: Mapping[int, Sequence[QueueRow]] | Unreadable
+    accounting: Mapping[tuple[int, int], AccountingRow] = field(default_factory=dict)
+
+    def row(self, job: int, element: int) -> QueueRow | None:
+        """What `squeue` said of an element."""
+        if isinstance(self.rows, Unreadable):
+            return None
+        rows = self.rows.get(job, ())
+        named = [row for row in rows if row.id.names(element)]
+        # A row without elements is of all that no other row names.
+        rest = [row for row in rows if row.id.elements is None or not row.id.complete]
+        return next(iter((*named, *rest)), None)
+
+
+class SlurmWatch:
+    """Watches jobs of one user."""
+
+    def __init__(self, host: Host, *, username: str, seconds: float) -> None:
+        """Make the watch; nothing is asked yet.
+
+        Args:
+            host: Where SLURM is asked.
+            username: Whose jobs.
+            seconds: For how long an answer is good.
+        """
+        self._host = host
+        self._username = username
+        self._seconds = max(seconds, SHORTEST_INTERVAL_SECONDS)
+        self._accounting = True
+        self._condition = threading.Condition()
+        self._snapshot: Snapshot | None = None
+        self._asking_since: float | None = None
+        self._watched: dict[tuple[int, int], float] = {}
+        self._submitted: dict[int, float] = {}
+
+    def use_accounting(self, there: bool) -> None:
+        """Say whether `sacct` knows anything."""
+        self._accounting = there
+
+    def expect(self, job: int) -> None:
+        """Say that a job was submitted right now: answers that are older know nothing of it."""
+        with self._condition:
+            self._submitted[job] = time.monotonic()
+
+    def statuses(self, watched: Sequence[Watched]) -> list[BatchStatus]:
+        """Say what has become of array elements."""
+        if not watched:
+            return []
+        with self._condition:
+            now = time.monotonic()
+            self._watched |= {(element.job, element.element): now for element in watched}
+            self._refresh(now)
+            snapshot = self._snapshot
+            return [self._status(element, snapshot) for element in watched]
+
+    def find(self, name: str) -> list[tuple[int, JobId]]:
+        """The jobs of that name that have not ended, as SLURM says right now.
+
+        Raises:
+            SchedulerUnreachable: It does not say.
+        """
+        rows = self._queue()
+        if isinstance(rows, Unreadable):
+            raise SchedulerUnreachable(f"SLURM does not answer: {rows.words}")
+        return [
+            (row.id.job, row.id)
+            for row in rows
+            if row.name == name and row.state not in ENDED and row.id.elements is not None
+        ]
+
+    # asking
+
+    def _refresh(self, now: float) -> None:
+        """Have SLURM asked if its last answer is too old, and wait a little for the answer."""
+        if self._snapshot is not None and now - self._snapshot.asked < self._seconds:
+            return
+        if self._asking_since is None:
+            self._asking_since = now
+            threading.Thread(target=self._ask, daemon=True).start()
+        self._condition.wait_for(
+            lambda: self._asking_since is None,
+            timeout=max(0.0, self._asking_since + PATIENCE_SECONDS - now),
+        )
+
+    def _ask(self) -> None:
+        asked = time.monotonic()
+        try:
+            snapshot = self._take(asked)
+        except Exception as error:
+            log.exception("SLURM could not be asked")
+            snapshot = Snapshot(asked, Unreadable(str(error)))
+        with self._condition:
+            if isinstance(snapshot.rows, Unreadable):
+                log.warning("SLURM does not answer: %s", snapshot.rows.words)
+            self._snapshot = snapshot
+            self._asking_since = None
+            self._forget(asked)
+            self._condition.notify_all()
+
+    def _take(self, asked: float) -> Snapshot:
+        rows = self._queue()
+        if isinstance(rows, Unreadable):
+            return Snapshot(asked, rows)
+        by_job: dict[int, list[QueueRow]] = {}
+        for row in rows:
+            by_job.setdefault(row.id.job, []).append(row)
+        snapshot = Snapshot(asked, by_job, dict(self._known_accounting()))
+        with self._condition:
+            watched = [key for key in self._watched if key not in snapshot.accounting]
+        over = [(job, element) for job, element in watched if _is_over(snapshot.row(job, element))]
+        return Snapshot(asked, by_job, {**snapshot.accounting, **self._ask_accounting(over)})
+
+    def _queue(self) -> tuple[QueueRow, ...] | Unreadable:
+        result = self._run([*QUEUE_COMMAND, "--user", self._username])
+        if isinstance(result, Unreadable):
+            return result
+        return parse_queue(result.exit_code, result.text, result.error_text)
+
+    def _ask_accounting(
+        self, over: Sequence[tuple[int, int]]
+    ) -> dict[tuple[int, int], AccountingRow]:
+        """What `sacct` says of elements that have ended; nothing of those it does not know yet."""
+        if not over or not self._accounting:
+            return {}
+        jobs = ",".join(sorted({str(job) for job, _ in over}))
+        result = self._run([*ACCOUNTING_COMMAND, "--jobs", jobs])
+        if isinstance(result, Unreadable):
+            return {}
+        if result.exit_code in (126, 127):
+            self._accounting = False
+            return {}
+        rows = parse_accounting(result.exit_code, result.text, result.error_text)
+        if isinstance(rows, Unreadable):
+            log.warning("sacct: %s", rows.words)
+            return {}
+        return {
+            (job, element): row
+            for job, element in over
+            for row in rows
+            if row.id.job == job and row.id.names(element) and row.state in ENDED
+        }
+
+    def _run(self, argv: Iterable[str]) -> CommandResult | Unreadable:
+        words = ["env", *(f"{name}={value}" for name, value in ENVIRONMENT.items()), *argv]
+        try:
+            return self._host.run(words, timeout=COMMAND_SECONDS)
+        except FractalError as error:
+            return Unreadable(str(error))
+
+    def _known_accounting(self) -> Mapping[tuple[int, int], AccountingRow]:
+        with self._condition:
+            known = {} if self._snapshot is None else self._snapshot.accounting
+            return {key: row for key, row in known.items() if key in self._watched}
+
+    def _forget(self, now: float) -> None:
+        self._watched = {
+            key: asked for key, asked in self._watched.items() if now - asked < FORGET_SECONDS
+        }
+        watched = {job for job, _ in self._watched}
+        self._submitted = {
+            job: when
+            for job, when in self._submitted.items()
+            if job in watched or now - when < FORGET_SECONDS
+        }
+
+    # telling
+
+    def _status(self, watched: Watched, snapshot: Snapshot | None) -> BatchStatus:
+        submitted = self._submitted.get(watched.job)
+        if snapshot is None or (submitted is not None and snapshot.asked < submitted):
+            if snapshot is not None and not isinstance(snapshot.rows, Unreadable):
+                return BatchStatus(BatchState.PENDING)
+            return BatchStatus(BatchState.UNKNOWN, "SLURM has not answered yet")
+        if self._asking_since is not None:
+            silent = time.monotonic() - self._asking_since
+            if silent >= PATIENCE_SECONDS:
+                return BatchStatus(BatchState.UNKNOWN, f"SLURM has not answered for {silent:.0f} s")
+        if isinstance(snapshot.rows, Unreadable):
+            return BatchStatus(BatchState.UNKNOWN, f"SLURM does not answer: {snapshot.rows.words}")
+        return _told(watched, snapshot)
+
+
+def _told(watched: Watched, snapshot: Snapshot) -> BatchStatus:
+    """What an answer of SLURM says of an element."""
+    row = snapshot.row(watched.job, watched.element)
+    over = snapshot.accounting.get((watched.job, watched.element))
+    if row is None:
+        if over is None:
+            return BatchStatus(
+                BatchState.OUT_OF_SIGHT, f"SLURM knows nothing of job {watched} any more"
+            )
+        return _ended(watched, over)
+    if row.state in PENDING:
+        return BatchStatus(BatchState.PENDING, pending_words(row.reason, row.start))
+    if row.state in RUNNING:
+        return BatchStatus(BatchState.RUNNING)
+    if row.state in ENDED:
+        return _ended(watched, over or row)
+    return BatchStatus(BatchState.UNKNOWN, f"SLURM says of job {watched} that it is {row.state}")
+
+
+def _ended(watched: Watched, row: QueueRow | AccountingRow) -> BatchStatus:
+    def status(*, worker_ran: bool) -> BatchStatus:
+        end = ending(
+            row,
+            mem_mb=watched.mem_mb,
+            time_limit=watched.time_limit,
+            worker_ran=worker_ran,
+            user_name=user_name,
+        )
+        return BatchStatus(BatchState.ENDED, end.reason, end.problem)
+
+    before_start = status(worker_ran=False)
+    ran = status(worker_ran=True)
+    if row.state == "COMPLETED":
+        return BatchStatus(BatchState.ENDED, before_start=before_start)
+    return BatchStatus(ran.state, ran.reason, ran.problem, before_start=before_start)
+
+
+def user_name(uid: int) -> str | None:
+    """The name of a user of this machine."""
+    try:
+        import pwd
+    except ImportError:  # Windows
+        return None
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
+
+
+def _is_over(row: QueueRow | None) -> bool:
+    """Whether accounting can tell more than the queue does."""
+    return row is None or (row.state in ENDED and row.state != "COMPLETED")
