@@ -89,6 +89,7 @@ def write_batch(folder: Path, units: int, python: str) -> None:
         "inherit": False,
         "cwd": None,
         "memory_limit": None,
+        "memory_advice": "",
         "rerun_interrupted": False,
         "heartbeat_interval": 1.0,
         "log_limit": 1_000_000,

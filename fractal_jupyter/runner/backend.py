@@ -9,15 +9,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fractal_jupyter.engine.batching import pack, split
+from fractal_jupyter.engine.slurm_options import unit_options
 from fractal_jupyter.errors import NotAllowed
 from fractal_jupyter.hosts.base import Host
 from fractal_jupyter.hosts.local import LocalHost
-from fractal_jupyter.models.profile import Profile
-from fractal_jupyter.models.resource import LocalResource, Resource
+from fractal_jupyter.hosts.sudo import SudoHost
+from fractal_jupyter.models.profile import Profile, SlurmSSHProfile, SlurmSudoProfile
+from fractal_jupyter.models.resource import (
+    LocalResource,
+    Resource,
+    SlurmSSHResource,
+    SlurmSudoResource,
+)
+from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.schedulers.base import Scheduler
 from fractal_jupyter.schedulers.direct import DirectScheduler
+from fractal_jupyter.schedulers.slurm import SlurmNeeds, SlurmScheduler
 
 WORKERS_FOLDER = ".worker"
+MEMORY_ADVICE = (
+    "Let fewer units run side by side (`parallel_tasks_per_job` of the resource), or let it work "
+    "on smaller pieces."
+)
+PAYLOADS_FOLDER = ".payloads"
+# How often results are looked for: files of our own are read at once, others with a command.
+OWN_ROUND_SECONDS = 1.0
+OTHERS_ROUND_SECONDS = 3.0
+# Network file systems may show what was written elsewhere that much later.
+LATE_RESULTS_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +47,13 @@ class Layout:
     Attributes:
         batches: The positions of the units of each batch.
         side_by_side: How many units of a batch run at the same time.
+        memory_advice: What to tell people when a unit runs out of memory.
         needs: What each batch asks the scheduler for, in the scheduler's own form.
     """
 
     batches: tuple[range, ...]
     side_by_side: int
+    memory_advice: str
     needs: Any = None
 
 
@@ -63,13 +85,95 @@ class Backend:
 
 
 def make_backend(resource: Resource, profile: Profile) -> Backend:
-    """Compose the backend of a profile of a resource."""
-    del profile  # a local resource runs as the current user
-    if isinstance(resource, LocalResource):
-        return _local(resource)
-    raise NotAllowed(
-        f"The resource {resource.name!r} is of type {resource.type!r}; this version runs jobs on "
-        "resources of type 'local' only."
+    """Compose the backend of a profile of a resource; nothing is run or connected yet."""
+    match resource, profile:
+        case LocalResource(), _:
+            return _local(resource)
+        case SlurmSudoResource(), SlurmSudoProfile(username=username):
+            if username == current_user():
+                return _slurm(
+                    resource,
+                    username=username,
+                    host=LocalHost(),
+                    control=LocalHost(),
+                    jobs_dir=resource.jobs_local_dir,
+                    round_seconds=OWN_ROUND_SECONDS,
+                )
+            return _slurm(
+                resource,
+                username=username,
+                host=SudoHost(username),
+                control=LocalHost(),
+                jobs_dir=None,
+                round_seconds=OTHERS_ROUND_SECONDS,
+            )
+        case SlurmSSHResource(), SlurmSSHProfile():
+            from fractal_jupyter.hosts.ssh import shared_host  # takes long to import
+
+            host = shared_host(resource.host, profile.username, profile.ssh_key_path)
+            return _slurm(
+                resource,
+                username=profile.username,
+                host=host,
+                control=host,
+                jobs_dir=profile.jobs_remote_dir,
+                round_seconds=OTHERS_ROUND_SECONDS,
+            )
+        case _:
+            raise NotAllowed(
+                f"The profile {profile.name!r} is for resources of type "
+                f"{profile.resource_type!r}, and {resource.name!r} is of type {resource.type!r}."
+            )
+
+
+def _slurm(
+    resource: SlurmSudoResource | SlurmSSHResource,
+    *,
+    username: str,
+    host: Host,
+    control: Host,
+    jobs_dir: str | None,
+    round_seconds: float,
+) -> Backend:
+    config = resource.jobs_runner_config
+
+    def lay_out(count: int, meta: Mapping[str, Any], request: Mapping[str, Any]) -> Layout:
+        options = unit_options(config, meta, account=request.get("account"))
+        packing = pack(
+            count,
+            cpus=options.cpus_per_task,
+            mem_mb=options.mem_mb,
+            batching=config.batching_config,
+            tasks_per_job=options.tasks_per_job,
+            parallel_tasks_per_job=options.parallel_tasks_per_job,
+            gpu=options.needs_gpu,
+        )
+        side_by_side = max(1, min(packing.side_by_side, packing.units_per_batch, count))
+        needs = SlurmNeeds(
+            options=options, side_by_side=side_by_side, worker_init=request.get("worker_init")
+        )
+        advice = (
+            f"Its SLURM job had asked for {options.mem_mb * side_by_side:,} MB for {side_by_side} "
+            f"unit{'s' if side_by_side > 1 else ''} at a time: ask for more with `mem` in the "
+            "step's meta."
+        )
+        return Layout(tuple(split(count, packing)), side_by_side, advice, needs)
+
+    return Backend(
+        host=host,
+        scheduler=SlurmScheduler(
+            host=host,
+            control=control,
+            username=username,
+            python=resource.jobs_slurm_python_worker,
+            poll_seconds=float(resource.jobs_poll_interval),
+            payloads_dir=f"{resource.jobs_local_dir}/{PAYLOADS_FOLDER}",
+        ),
+        jobs_dir=jobs_dir,
+        lay_out=lay_out,
+        round_seconds=round_seconds,
+        late_results_seconds=LATE_RESULTS_SECONDS,
+        inherits=True,
     )
 
 
@@ -79,7 +183,7 @@ def _local(resource: LocalResource) -> Backend:
     def lay_out(count: int, meta: Mapping[str, Any], request: Mapping[str, Any]) -> Layout:
         del request
         side_by_side = limit or max(1, usable_processors() // int(meta.get("cpus_per_task") or 1))
-        return Layout((range(count),), min(side_by_side, max(1, count)))
+        return Layout((range(count),), min(side_by_side, max(1, count)), MEMORY_ADVICE)
 
     return Backend(
         host=LocalHost(),

@@ -135,6 +135,7 @@ def _check_worker(host: Host, python: str, resource: Resource) -> Check:
             "inherit": False,
             "cwd": None,
             "memory_limit": None,
+            "memory_advice": "",
             "rerun_interrupted": False,
             "heartbeat_interval": 1.0,
             "log_limit": 10_000,

@@ -254,7 +254,7 @@ class PhaseRun:
         }
         count = max(1, sum(map(len, indexes.values())))
         layout = context.backend.lay_out(count, self.meta, context.job.request)
-        common = self._common_document()
+        common = self._common_document(layout.memory_advice)
         return Submission(
             name=batches[0].record.name,
             folder=str(batches[0].folder),
@@ -271,7 +271,7 @@ class PhaseRun:
             },
         )
 
-    def _common_document(self) -> dict[str, Any]:
+    def _common_document(self, advice: str) -> dict[str, Any]:
         request = self.context.job.request
         return {
             "version": 1,
@@ -282,6 +282,7 @@ class PhaseRun:
             "inherit": self.context.backend.inherits,
             "cwd": None,
             "memory_limit": request.get("memory_limit"),
+            "memory_advice": advice,
             "rerun_interrupted": self._reruns,
             "heartbeat_interval": 1.0,
             "log_limit": 10_000_000,

@@ -30,13 +30,14 @@ from fractal_jupyter.models.images import Image, Scalar
 from fractal_jupyter.models.manifest import TaskEntry
 from fractal_jupyter.models.problems import listing
 from fractal_jupyter.models.profile import parse_profile
-from fractal_jupyter.models.resource import Resource, parse_resource
+from fractal_jupyter.models.resource import LocalResource, Resource, parse_resource
 from fractal_jupyter.models.types import parse_memory_mb
 from fractal_jupyter.models.workflow import Step, StepMeta
-from fractal_jupyter.runner.backend import make_backend
+from fractal_jupyter.runner.backend import Backend, make_backend
 from fractal_jupyter.runner.launch import wake_supervisor
 from fractal_jupyter.runner.paths import job_folder_name
 from fractal_jupyter.runner.users import current_user
+from fractal_jupyter.schedulers.base import Submission
 from fractal_jupyter.store.documents import not_found
 from fractal_jupyter.store.records import (
     DatasetRecord,
@@ -51,6 +52,8 @@ from fractal_jupyter.store.store import Store
 BACKEND_VARIABLE = "FRACTAL_RUNNER_BACKEND"
 CACHE_VARIABLE = "FRACTAL_CACHE_DIR"
 CACHE_FOLDER = ".fractal_cache"
+# Below a dataset's project_dir, where jobs of another user keep their files.
+PROJECT_FOLDER = ".fractal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +120,13 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
             f"The resource {resource.name!r} takes no new jobs (prevent_new_submissions); "
             "choose a profile of another one, or ask who runs it."
         )
-    make_backend(resource, parse_profile(request.profile.document))
+    backend = make_backend(resource, parse_profile(request.profile.document))
+    jobs_dir = _jobs_dir(backend, request.dataset)
     type_filters = parse_type_filters(request.type_filters)
     attribute_filters = parse_attribute_filters(request.attribute_filters)
     last = _last(request)
     steps = [
-        _prepare_step(store, resource_record, request, position)
+        _prepare_step(store, resource_record, backend, request, position)
         for position in range(request.first, last + 1)
     ]
     _check_first_images(
@@ -139,7 +143,7 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
             "dataset_name": request.dataset.name,
             "resource_name": resource_record.name,
             "profile_name": request.profile.name,
-            "folder": str(PurePosixPath(resource.jobs_local_dir) / job_folder_name(request.name)),
+            "folder": str(PurePosixPath(jobs_dir) / job_folder_name(request.name)),
             "request": {
                 "resource": resource_record.document,
                 "profile": request.profile.document,
@@ -151,7 +155,7 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
                 "memory_limit": _memory_bytes(request.memory_limit),
                 "warm": request.warm and resource_record.warm,
                 "rerun_interrupted": request.rerun_interrupted,
-                "environment": task_environment(request.dataset),
+                "environment": task_environment(request.dataset, resource),
             },
         },
         steps=steps,
@@ -176,10 +180,30 @@ def check_backend(resource: Resource) -> None:
         )
 
 
-def task_environment(dataset: DatasetRecord) -> dict[str, str]:
-    """The environment of a job's units, fixed at submission."""
+def task_environment(dataset: DatasetRecord, resource: Resource) -> dict[str, str]:
+    """The environment of a job's units, fixed at submission.
+
+    On a cluster, it is laid over that of the SLURM job.
+    """
     cache = PurePosixPath(dataset.project_dir) / CACHE_FOLDER
-    return {**job_environment(), CACHE_VARIABLE: str(cache)}
+    ours = {CACHE_VARIABLE: str(cache)}
+    if isinstance(resource, LocalResource):
+        return {**job_environment(), **ours}
+    exports = resource.jobs_runner_config.user_local_exports
+    return {**{name: str(cache / path) for name, path in exports.items()}, **ours}
+
+
+def _jobs_dir(backend: Backend, dataset: DatasetRecord) -> str:
+    """Below what folder that of the job is, as the compute side sees it."""
+    if backend.jobs_dir is not None:
+        return backend.jobs_dir
+    if not dataset.project_dir.startswith("/"):
+        raise NotAllowed(
+            f"Jobs of another user keep their files below the dataset's project_dir, and that of "
+            f"{dataset.name!r} is {dataset.project_dir}, which is no folder. Make a dataset with "
+            "a project_dir on the cluster's file system."
+        )
+    return f"{dataset.project_dir}/{PROJECT_FOLDER}"
 
 
 def resolve_task(
@@ -272,7 +296,11 @@ def _last(request: JobRequest) -> int:
 
 
 def _prepare_step(
-    store: Store, resource: ResourceRecord, request: JobRequest, position: int
+    store: Store,
+    resource: ResourceRecord,
+    backend: Backend,
+    request: JobRequest,
+    position: int,
 ) -> dict[str, Any]:
     step = request.steps[position]
     try:
@@ -289,6 +317,11 @@ def _prepare_step(
         )
         validate_arguments(entry, non_parallel, parallel)
         step_type_filter(running={}, input_types=entry.input_types, step_filters=step.type_filters)
+        metas = {
+            "meta_non_parallel": _meta(entry.meta_non_parallel, step.meta, step.meta_non_parallel),
+            "meta_parallel": _meta(entry.meta_parallel, step.meta, step.meta_parallel),
+        }
+        _check_needs(backend, entry, metas, request)
     except FractalError as error:
         if len(request.steps) == 1:
             raise
@@ -305,12 +338,25 @@ def _prepare_step(
             "package_root": group.package_root,
             "args_non_parallel": non_parallel,
             "args_parallel": parallel,
-            "meta_non_parallel": _meta(entry.meta_non_parallel, step.meta, step.meta_non_parallel),
-            "meta_parallel": _meta(entry.meta_parallel, step.meta, step.meta_parallel),
+            **metas,
             "type_filters": dict(step.type_filters),
             "warm": step.warm,
         },
     }
+
+
+def _check_needs(
+    backend: Backend, entry: TaskEntry, metas: Mapping[str, Mapping[str, Any]], request: JobRequest
+) -> None:
+    """Raise when no batch could hold a unit, or when the scheduler could not be told so."""
+    parts = {"non_parallel": entry.has_non_parallel, "parallel": entry.has_parallel}
+    asked = {"account": request.account, "worker_init": request.worker_init}
+    for part, is_there in parts.items():
+        if is_there:
+            layout = backend.lay_out(1, metas[f"meta_{part}"], asked)
+            backend.scheduler.preview(
+                Submission(name="fractal", folder="/jobs", batches={0: {}}, needs=layout.needs)
+            )
 
 
 def _meta(*layers: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -186,7 +186,11 @@ class SlurmScheduler:
     def preview(self, submission: Submission) -> str | None:
         """The script that would be submitted, down to where the shell stops reading."""
         script = self._render(submission, 0, sorted(submission.batches), b"")
-        return script.partition(MARK)[0] + "# … and the worker with its batches\n"
+        # What starts the worker names the mark itself, in the line above it.
+        lines = script[: script.index(f"\n{MARK}\n")].splitlines()[:-1]
+        return "\n".join(
+            [*lines, "# … what starts the worker, and the worker with its batches", ""]
+        )
 
     def site_config(self) -> SiteConfig | Unreadable:
         """What the site has configured; for checks."""

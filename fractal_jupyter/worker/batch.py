@@ -32,6 +32,7 @@ class Batch(NamedTuple):
         env: The complete environment of the units.
         cwd: The working directory of the units; None for a folder of each unit's own.
         memory_limit: Bytes that the processes of one unit may use together; None for no limit.
+        memory_advice: What to tell people when memory runs out: how much there is, who gives it.
         rerun_interrupted: Whether units that an earlier attempt started, and did not end, are run
             again.
         heartbeat_interval: Seconds between two signs of life.
@@ -49,6 +50,7 @@ class Batch(NamedTuple):
     env: Mapping[str, str]
     cwd: Optional[str]
     memory_limit: Optional[int]
+    memory_advice: str
     rerun_interrupted: bool
     heartbeat_interval: float
     log_limit: int
@@ -69,6 +71,7 @@ _FIELDS: Dict[str, _Kinds] = {
     "inherit": (bool,),
     "cwd": (str, _NONE),
     "memory_limit": (int, _NONE),
+    "memory_advice": (str,),
     "rerun_interrupted": (bool,),
     "heartbeat_interval": (int, float),
     "log_limit": (int,),

@@ -263,7 +263,7 @@ class Loop:
         if not status:
             return outcome.ended(status, output, b"")
         if status == signal.SIGKILL and self._ran_out():
-            return outcome.out_of_memory(status)
+            return outcome.out_of_memory(status, ended.peak_memory, self._batch.memory_advice)
         return outcome.ended(status, output, self._slots.log_tail(ended.slot))
 
     def _ran_out(self) -> bool:

@@ -134,12 +134,15 @@ if os.name == "posix":
     )
 
 
-def out_of_memory(number: int) -> Outcome:
-    """The system has run out of memory and chosen this unit."""
-    message = (
-        "It was killed because memory ran out. Give it more memory (`mem` of the task), run fewer "
-        "units side by side, or let it work on smaller pieces."
-    )
+def out_of_memory(number: int, peak: int, advice: str) -> Outcome:
+    """The system has run out of memory and chosen this unit.
+
+    Args:
+        number: The signal that ended it.
+        peak: Bytes that it used at most, as far as that was seen.
+        advice: Who gives how much memory, and what to change.
+    """
+    message = "It was killed because memory ran out, when it used %s. %s" % (_size(peak), advice)
     return Outcome("failed", message, "out_of_memory", signal=number)
 
 
@@ -147,7 +150,8 @@ def over_limit(used: int, limit: int, number: int) -> Outcome:
     """The unit has used more memory than it may."""
     message = (
         "It was stopped when it used %s of memory; the limit of a unit is %s. Raise the limit "
-        "(`mem` of the task), or let it work on smaller pieces." % (_size(used), _size(limit))
+        "(`memory_limit=` of submit), or let it work on smaller pieces."
+        % (_size(used), _size(limit))
     )
     return Outcome("failed", message, "memory_limit", signal=number)
 

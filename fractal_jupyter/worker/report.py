@@ -20,7 +20,8 @@ _SCHEDULER_IDS = (
     "SLURM_ARRAY_TASK_ID",
     "SLURM_RESTART_COUNT",
 )
-_NODE = json.dumps(os.uname().nodename if hasattr(os, "uname") else platform.node()).encode()
+# SLURM may call a node otherwise than it calls itself.
+_NODE = json.dumps(os.environ.get("SLURMD_NODENAME") or platform.node()).encode()
 
 _START = b'{"event":"start","unit":%d,"slot":%d,"warm":%b,"time":%.6f}'
 _END = (

@@ -1,5 +1,6 @@
 """A unit that does what its argument `behaviour` says, if its image's URL ends with `only`."""
 
+import json
 import os
 import signal
 import sys
@@ -21,6 +22,8 @@ def behave(behaviour, seconds, gate):
         wait_for(gate)
     if seconds:
         time.sleep(seconds)
+    if behaviour == "environment":
+        print(json.dumps(dict(os.environ)))
     if behaviour == "raise":
         raise ValueError("the toy is broken")
     if behaviour == "exit":

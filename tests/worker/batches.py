@@ -137,6 +137,7 @@ def batch_document(
         "inherit": False,
         "cwd": None,
         "memory_limit": None,
+        "memory_advice": "",
         "rerun_interrupted": False,
         "heartbeat_interval": 0.2,
         "log_limit": 1_000_000,

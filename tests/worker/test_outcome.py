@@ -133,7 +133,10 @@ def test_signals_are_named_and_explained() -> None:
 def test_memory_is_told_in_words() -> None:
     assert outcome.over_limit(3_200_000_000, 3_000_000_000, 9).message == (
         "It was stopped when it used 3.2 GB of memory; the limit of a unit is 3.0 GB. Raise the "
-        "limit (`mem` of the task), or let it work on smaller pieces."
+        "limit (`memory_limit=` of submit), or let it work on smaller pieces."
+    )
+    assert outcome.out_of_memory(9, 3_200_000_000, "Ask for more.").message == (
+        "It was killed because memory ran out, when it used 3.2 GB. Ask for more."
     )
 
 

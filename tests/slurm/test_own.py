@@ -1,0 +1,201 @@
+"""Jobs on the real cluster, submitted as ourselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fractal_jupyter.client.jobs import Job
+from fractal_jupyter.errors import FractalError
+from tests.slurm.conftest import MakeFractal
+from tests.slurm.machine import Cluster, run
+from tests.slurm.ways import images
+from tests.toy import wait_until
+
+
+def arrays(job: Job) -> set[str]:
+    """The ids of the arrays of a job."""
+    batches = job._store.jobs.batches(job.id)
+    return {str(batch.handle["job"]) for batch in batches if batch.handle}
+
+
+def states(job: Job, cluster: Cluster) -> set[str]:
+    """What SLURM says of the elements of a job's arrays."""
+    ours = arrays(job)
+    return {entry.state for entry in cluster.jobs() if entry.id.partition("_")[0] in ours}
+
+
+def statuses(job: Job) -> list[str]:
+    return [unit.status for unit in job.units()]
+
+
+def test_a_step_is_one_array_and_all_its_units_are_done(
+    own_fractal: MakeFractal, shared_folder: Path
+) -> None:
+    fractal = own_fractal()
+    job = fractal.submit("Toy Parallel", images(fractal, shared_folder, 10)).wait(120)
+    assert job.status == "done", job.error
+    assert {unit.node for unit in job.units()} <= {"node1", "node2"}
+    assert len(arrays(job)) == 1
+    assert all(unit.peak_memory and unit.cpu_seconds is not None for unit in job.units())
+    assert job.log(unit=3).startswith("working on ")
+
+
+def test_both_phases_of_a_compound_task_are_one_array_each(
+    own_fractal: MakeFractal, shared_folder: Path
+) -> None:
+    fractal = own_fractal()
+    job = fractal.submit(
+        "Toy Compound", images(fractal, shared_folder, 6), args={"label": "x"}
+    ).wait(120)
+    assert job.status == "done", job.error
+    assert len(arrays(job)) == 2
+
+
+def test_units_see_the_job_s_environment_and_ours_over_it(
+    own_fractal: MakeFractal,
+    shared_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And nothing of the notebook's own."""
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret")
+    monkeypatch.setenv("SBATCH_PARTITION", "down")
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    fractal = own_fractal(exports={"CELLPOSE_LOCAL_MODELS_PATH": "models/cellpose"})
+    job = fractal.submit(
+        "Toy Parallel",
+        images(fractal, shared_folder, 1),
+        args={"behaviour": "environment"},
+        worker_init="export FROM_INIT='a b'\n#SBATCH --partition=down\nexport OTHER=\"$HOME\"",
+    ).wait(120)
+    assert job.status == "done", job.error
+    seen = json.loads(job.log(unit=0).splitlines()[-1])
+    assert seen["FRACTAL_CACHE_DIR"] == f"{shared_folder}/.fractal_cache"
+    assert seen["CELLPOSE_LOCAL_MODELS_PATH"] == f"{shared_folder}/.fractal_cache/models/cellpose"
+    assert seen["FROM_INIT"] == "a b"
+    assert seen["OTHER"] == seen["HOME"]
+    assert seen["SLURM_JOB_ID"] != "4711"
+    assert "secret" not in seen.values()
+    assert "secret" not in run("scontrol", "show", "job", *arrays(job))
+
+
+def test_what_fails_is_told_and_kept_apart_from_what_does_not(
+    own_fractal: MakeFractal, shared_folder: Path
+) -> None:
+    fractal = own_fractal()
+    job = fractal.submit(
+        "Toy Parallel",
+        images(fractal, shared_folder, 4),
+        args={"behaviour": "raise", "only": "plate-2.zarr"},
+    ).wait(120)
+    assert statuses(job) == ["done", "done", "failed", "done"]
+    assert "ValueError: the toy is broken" in (job.error or "")
+
+
+def test_a_unit_that_needs_too_much_memory_is_told_how_much_there_was(
+    own_fractal: MakeFractal, cluster: Cluster, shared_folder: Path
+) -> None:
+    if not cluster.has_cgroups:
+        pytest.skip("SLURM polls memory here")
+    fractal = own_fractal()
+    job = fractal.submit(
+        "Toy Parallel",
+        images(fractal, shared_folder, 3),
+        args={"behaviour": "memory", "only": "plate-1.zarr"},
+    ).wait(120)
+    assert statuses(job) == ["done", "failed", "done"]
+    (unit,) = job.units(status="failed")
+    assert unit.problem == "out_of_memory"
+    assert "memory ran out" in (unit.error or "")
+    assert "asked for" in (unit.error or "")
+    assert "`mem`" in (unit.error or "")
+
+
+def test_the_time_limit_is_told(own_fractal: MakeFractal, shared_folder: Path) -> None:
+    """A minute is the shortest that SLURM has."""
+    fractal = own_fractal()
+    job = fractal.submit(
+        "Toy Parallel",
+        images(fractal, shared_folder, 2),
+        args={"behaviour": "forever", "only": "plate-1.zarr"},
+        meta={"time": "00:01:00"},
+    )
+    wait_until(lambda: job.steps[0].running == 1 and job.steps[0].done == 1)
+    job.wait(150)
+    assert statuses(job) == ["done", "failed"]
+    (unit,) = job.units(status="failed")
+    assert unit.problem == "time_limit"
+    assert "time limit of 00:01:00" in (unit.error or "")
+    assert "`time` in the step's meta" in (unit.error or "")
+
+
+def test_cancel_leaves_nothing_in_the_queue(
+    own_fractal: MakeFractal, cluster: Cluster, shared_folder: Path
+) -> None:
+    fractal = own_fractal(options={"cpus_per_task": 4})
+    job = fractal.submit(
+        "Toy Parallel", images(fractal, shared_folder, 8), args={"behaviour": "forever"}
+    )
+    wait_until(lambda: job.steps[0].running)
+    job.cancel().wait(120)
+    assert job.status == "cancelled"
+    assert set(statuses(job)) == {"cancelled"}
+    assert states(job, cluster) <= {"CANCELLED", "COMPLETING"}
+
+
+def test_who_cancels_by_hand_is_told(own_fractal: MakeFractal, shared_folder: Path) -> None:
+    fractal = own_fractal()
+    job = fractal.submit(
+        "Toy Parallel", images(fractal, shared_folder, 1), args={"behaviour": "forever"}
+    )
+    wait_until(lambda: job.steps[0].running == 1)
+    run("scancel", *arrays(job))
+    job.wait(120)
+    assert statuses(job) == ["interrupted"]
+    (unit,) = job.units()
+    assert unit.problem == "cancelled_from_outside"
+    assert "was cancelled" in (unit.error or "")
+
+
+def test_what_slurm_refuses_is_told_in_its_words(
+    own_fractal: MakeFractal, shared_folder: Path
+) -> None:
+    fractal = own_fractal(options={"partition": "nowhere"})
+    job = fractal.submit("Toy Parallel", images(fractal, shared_folder, 1)).wait(60)
+    assert statuses(job) == ["failed"]
+    assert "invalid partition specified: nowhere" in (job.error or "")
+    assert "sinfo" in (job.error or "")
+
+
+def test_a_missing_interpreter_is_told(own_fractal: MakeFractal, shared_folder: Path) -> None:
+    fractal = own_fractal(python="/no/such/python3")
+    job = fractal.submit("Toy Parallel", images(fractal, shared_folder, 1)).wait(120)
+    assert statuses(job) == ["failed"]
+    assert "/no/such/python3" in (job.error or "")
+    assert "jobs_slurm_python_worker" in (job.error or "")
+
+
+def test_nothing_is_submitted_that_no_job_could_hold(
+    own_fractal: MakeFractal, cluster: Cluster, shared_folder: Path
+) -> None:
+    fractal = own_fractal()
+    dataset = images(fractal, shared_folder, 1)
+    before = cluster.jobs()
+    with pytest.raises(FractalError, match="max_mem_per_job"):
+        fractal.submit("Toy Parallel", dataset, meta={"mem": "100G"})
+    with pytest.raises(FractalError, match="array"):
+        fractal.submit("Toy Parallel", dataset, meta={"extra_lines": ["#SBATCH --array=1-9"]})
+    assert cluster.jobs() == before
+    assert not (shared_folder / "jobs").exists()
+
+
+def test_the_plan_shows_the_script(own_fractal: MakeFractal, shared_folder: Path) -> None:
+    fractal = own_fractal()
+    plan = fractal.plan("Toy Parallel", images(fractal, shared_folder, 10))
+    (phase,) = plan.steps[0].phases
+    assert phase.script is not None
+    assert "#SBATCH --array=0-" in phase.script
+    assert "#SBATCH --mem=" in phase.script
+    assert "import" not in phase.script
