@@ -173,7 +173,7 @@ class Sshd:
         with suppress(OSError):
             for link in Path(f"/proc/{pid}/fd").iterdir():
                 with suppress(OSError):
-                    if os.readlink(link) in ours:
+                    if str(link.readlink()) in ours:
                         return True
         return False
 
@@ -199,6 +199,8 @@ class Sshd:
             "PermitRootLogin": "yes",
             "MaxStartups": "100",
             "PrintMotd": "no",
+            # users without a password count as locked otherwise
+            "UsePAM": "yes" if os.geteuid() == 0 else "no",
             "LogLevel": "VERBOSE",
             **self._options,
         }

@@ -109,10 +109,18 @@ else fail {quoted(parent)}; fi
 
 
 def remove_script(path: str) -> str:
-    """Return the script that removes whatever is there, even while it is still written to."""
+    """Return the script that removes whatever is there, even while it is still written to.
+
+    A folder is given another name first, so that nobody can add to it.
+    """
+    parent = posixpath.dirname(path.rstrip("/"))
     return f"""
+doomed={quoted(path)}
+renamed={quoted(posixpath.join(parent, f".{secrets.token_hex(8)}.removed"))}
+if [ -d "$doomed" ] && ! [ -L "$doomed" ] && mv -T -- "$doomed" "$renamed" 2>/dev/null
+then doomed=$renamed; fi
 tries=50
-until said=$(rm -rf -- {quoted(path)} 2>&1); do
+until said=$(rm -rf -- "$doomed" 2>&1); do
 tries=$((tries - 1))
 if [ $tries -eq 0 ]; then printf '%s\\n' "$said" >&2; exit 1; fi
 sleep 0.02
@@ -139,7 +147,8 @@ def parcels(files: Mapping[str, bytes], mode: int) -> Iterator[Parcel]:
         folders: dict[str, list[str]] = {}
         for path in portion:
             folders.setdefault(posixpath.dirname(path) or "/", []).append(path)
-        script, archives = [_GONE], []
+        # What is said on a connection that is cut must not end the script before its trap.
+        script, archives = [_GONE, "trap '' PIPE"], []
         for folder, paths in folders.items():
             archive = _archive({posixpath.basename(path): files[path] for path in paths}, mode)
             script.append(_unpack(folder, size=len(archive), names=paths))

@@ -330,6 +330,7 @@ class _Agent:
     def __init__(self, path: str | None) -> None:
         self.path = path
         self._agent: Any = None
+        self._socket: socket.socket | None = None
 
     def keys(self) -> tuple[paramiko.PKey, ...]:
         import paramiko
@@ -342,10 +343,10 @@ class _Agent:
                 self._agent = paramiko.Agent()
             else:
                 self._agent = AgentSSH()
-                connection = socket.socket(socket.AF_UNIX)
-                connection.settimeout(20)
-                connection.connect(self.path)
-                self._agent._connect(connection)
+                self._socket = socket.socket(socket.AF_UNIX)
+                self._socket.settimeout(20)
+                self._socket.connect(self.path)
+                self._agent._connect(self._socket)
             return tuple(self._agent.get_keys())
         except (OSError, paramiko.SSHException):
             self.path = None
@@ -354,3 +355,5 @@ class _Agent:
     def close(self) -> None:
         if self._agent is not None:
             self._agent._close()
+        if self._socket is not None:
+            self._socket.close()
