@@ -318,6 +318,7 @@ NAMES = st.text(
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -349,6 +350,7 @@ def test_one_connection_serves_all(server: Sshd) -> None:
     host.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", ["1", "2"])
 def test_waits_for_its_turn_when_sessions_are_few(tmp_path: Path, most: str) -> None:
     with Sshd(tmp_path, options={"MaxSessions": most}) as server:
