@@ -108,7 +108,7 @@ def _connect(
                 undo.callback(_end_proxy, proxy)
             else:
                 sock = socket.create_connection((to.hostname, to.port), to.connect_timeout)
-                _notice_silence(sock, to.alive_interval)
+                _tune(sock, to.alive_interval)
             undo.callback(sock.close)
             transport = paramiko.Transport(sock)
             undo.callback(transport.close)
@@ -183,8 +183,9 @@ def _run_proxy(command: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
     return process, ours
 
 
-def _notice_silence(sock: socket.socket, interval: float) -> None:
-    """Let the system give up a connection whose other end does not confirm what it is sent."""
+def _tune(sock: socket.socket, interval: float) -> None:
+    """Send what there is at once, and give up a connection whose other end confirms nothing."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(interval * 4000))
