@@ -163,22 +163,24 @@ def test_processes_left_in_the_background_are_not_waited_for(host: SSHHost) -> N
 
 # Whatever the login shell is
 
+# Tests that run side by side must not change the shell of the same user.
+SHELL_USER = f"fractal-shell{os.environ.get('PYTEST_XDIST_WORKER', '').removeprefix('gw')}"
+
 
 @pytest.fixture
 def login_shell(tmp_path: Path) -> Iterator[Callable[[str], Sshd]]:
     """Makes a server where the second user has a certain login shell."""
     if (reason := users.why_no_user()) is not None:
         pytest.skip(f"a user with another login shell {reason}")
-    name = "fractal-shell"
-    user = users.make_user(name)
+    user = users.make_user(SHELL_USER)
     before = user.pw_shell
     outer = Path("/var/tmp") / f"fractal-shell-{os.getpid()}"
     outer.mkdir(mode=0o755)
     servers: list[Sshd] = []
 
     def make(shell: str) -> Sshd:
-        subprocess.run(["usermod", "--shell", shell, name], check=True)
-        servers.append(Sshd(outer, user=name))
+        subprocess.run(["usermod", "--shell", shell, SHELL_USER], check=True)
+        servers.append(Sshd(outer, user=SHELL_USER))
         servers[-1].start()
         return servers[-1]
 
@@ -187,7 +189,7 @@ def login_shell(tmp_path: Path) -> Iterator[Callable[[str], Sshd]]:
     finally:
         for server in servers:
             server.stop()
-        subprocess.run(["usermod", "--shell", before, name], check=True)
+        subprocess.run(["usermod", "--shell", before, SHELL_USER], check=True)
         shutil.rmtree(outer)
 
 
@@ -201,7 +203,7 @@ echo 'Good bye!'
 
 @pytest.mark.parametrize("shell", ["/bin/tcsh", "/bin/dash", "chatty"])
 def test_any_login_shell_will_do(login_shell: Callable[[str], Sshd], shell: str) -> None:
-    outer = Path(pwd.getpwnam("fractal-shell").pw_dir)
+    outer = Path(pwd.getpwnam(SHELL_USER).pw_dir)
     if shell == "chatty":
         path = outer / "chatty"
         path.write_text(CHATTY)
@@ -216,7 +218,7 @@ def test_any_login_shell_will_do(login_shell: Callable[[str], Sshd], shell: str)
         assert (result.text, result.stderr) == ("|".join(words) + "|", b"")
         result = host.run(["sh", "-c", "cat; echo error >&2; exit 5"], stdin=b"in\0put")
         assert (result.exit_code, result.stdout, result.stderr) == (5, b"in\0put", b"error\n")
-        home = Path("/home/fractal-shell") / "odd 'name!"
+        home = outer / "odd 'name!"
         host.mkdir(str(home))
         host.write_many({str(home / "a\nb"): b"1"})
         assert host.read_many({str(home / "a\nb"): 0}) == {str(home / "a\nb"): b"1"}
@@ -229,7 +231,7 @@ def test_any_login_shell_will_do(login_shell: Callable[[str], Sshd], shell: str)
 
 def test_a_banner_in_bashrc_does_no_harm(login_shell: Callable[[str], Sshd]) -> None:
     host = of(login_shell("/bin/bash"))
-    home = Path(pwd.getpwnam("fractal-shell").pw_dir)
+    home = Path(pwd.getpwnam(SHELL_USER).pw_dir)
     original = (home / ".bashrc").read_text() if (home / ".bashrc").exists() else None
     (home / ".bashrc").write_text("echo Hello; echo hello >&2\n")
     try:
