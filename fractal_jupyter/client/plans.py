@@ -9,9 +9,7 @@ from typing import Any
 
 from fractal_jupyter.engine.filters import select_inputs, step_type_filter
 from fractal_jupyter.models.manifest import TaskEntry
-from fractal_jupyter.models.profile import parse_profile
-from fractal_jupyter.models.resource import parse_resource
-from fractal_jupyter.runner.backend import Backend, make_backend
+from fractal_jupyter.runner.backend import Backend
 from fractal_jupyter.runner.paths import JobPaths
 from fractal_jupyter.runner.step import PARALLEL, PHASES, plan_first_phase, unit_command
 from fractal_jupyter.runner.submission import JobRequest, prepare
@@ -88,10 +86,7 @@ class Plan:
 def make_plan(store: Store, request: JobRequest) -> Plan:
     """Check a request as `submit` does, and say what it would run; runs nothing."""
     prepared = prepare(store, request)
-    resource = store.resources.by_id(request.profile.resource_id)
-    backend = make_backend(
-        parse_resource(resource.document), parse_profile(request.profile.document)
-    )
+    backend = prepared.backend
     running = dict(request.type_filters)
     steps = []
     for number, row in enumerate(prepared.steps):
@@ -103,7 +98,7 @@ def make_plan(store: Store, request: JobRequest) -> Plan:
     return Plan(
         name=request.name,
         dataset=request.dataset.name,
-        resource=resource.name,
+        resource=prepared.job["resource_name"],
         profile=request.profile.name,
         steps=tuple(steps),
     )

@@ -10,6 +10,9 @@ from fractal_jupyter.client.listing import Listing, Shown
 from fractal_jupyter.errors import InvalidDocument
 from fractal_jupyter.models.profile import Profile as ProfileDocument
 from fractal_jupyter.models.profile import parse_profile
+from fractal_jupyter.models.resource import LocalResource, parse_resource
+from fractal_jupyter.runner.checks import Check, check_resource
+from fractal_jupyter.runner.slurm_checks import check_profiles
 from fractal_jupyter.store.records import ProfileRecord, ResourceRecord
 from fractal_jupyter.store.store import Store
 
@@ -115,6 +118,25 @@ class Profiles:
         _check_types(changed, resource)
         return Profile(
             self._store.profiles.update(record.id, changed.name, changed.to_document()), resource
+        )
+
+    def check(self, name: str, *, project_dir: str | Path | None = None) -> Listing[Check]:
+        """Try all that jobs of a profile need; see `Resources.check`."""
+        from fractal_jupyter.display.html import checks_html
+        from fractal_jupyter.display.text import checks_text
+
+        record = self._store.profiles.get(name)
+        resource = parse_resource(self._store.resources.by_id(record.resource_id).document)
+        if isinstance(resource, LocalResource):
+            return Listing(check_resource(resource), html=checks_html, text=checks_text)
+        return Listing(
+            check_profiles(
+                resource,
+                [parse_profile(record.document)],
+                project_dir=None if project_dir is None else str(project_dir),
+            ),
+            html=checks_html,
+            text=checks_text,
         )
 
     def remove(self, name: str) -> None:

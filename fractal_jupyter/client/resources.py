@@ -8,8 +8,10 @@ from typing import Any
 
 from fractal_jupyter.client.listing import Listing, Shown
 from fractal_jupyter.errors import InvalidDocument
-from fractal_jupyter.models.resource import parse_resource
+from fractal_jupyter.models.profile import parse_profile
+from fractal_jupyter.models.resource import LocalResource, parse_resource
 from fractal_jupyter.runner.checks import Check, check_resource
+from fractal_jupyter.runner.slurm_checks import check_profiles
 from fractal_jupyter.runner.submission import check_backend
 from fractal_jupyter.store.records import ResourceRecord
 from fractal_jupyter.store.store import Store
@@ -138,13 +140,33 @@ class Resources:
         """Remove a resource; raises `InUse` while a profile or a task group needs it."""
         self._store.resources.remove(self._store.resources.get(name))
 
-    def check(self, name: str) -> Listing[Check]:
-        """Try all that jobs need: folders, interpreters, space, a worker. One line each."""
+    def check(self, name: str, *, project_dir: str | Path | None = None) -> Listing[Check]:
+        """Try all that jobs need: folders, interpreters, space, a worker. One line each.
+
+        Of a cluster, each profile is tried, down to a job of one unit that is really submitted.
+
+        Args:
+            name: The name of the resource.
+            project_dir: A folder on the cluster where such a job may write when it runs as
+                another user; without it, no such job is submitted.
+        """
         from fractal_jupyter.display.html import checks_html
         from fractal_jupyter.display.text import checks_text
 
-        resource = parse_resource(self._store.resources.get(name).document)
-        return Listing(check_resource(resource), html=checks_html, text=checks_text)
+        record = self._store.resources.get(name)
+        resource = parse_resource(record.document)
+        if isinstance(resource, LocalResource):
+            return Listing(check_resource(resource), html=checks_html, text=checks_text)
+        profiles = [p for p in self._store.profiles.all() if p.resource_id == record.id]
+        return Listing(
+            check_profiles(
+                resource,
+                [parse_profile(profile.document) for profile in profiles],
+                project_dir=None if project_dir is None else str(project_dir),
+            ),
+            html=checks_html,
+            text=checks_text,
+        )
 
     def __repr__(self) -> str:
         return repr(self.list())

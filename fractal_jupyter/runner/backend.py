@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -11,10 +12,11 @@ from typing import Any
 
 from fractal_jupyter.engine.batching import pack, split
 from fractal_jupyter.engine.slurm_options import unit_options
-from fractal_jupyter.errors import NotAllowed
+from fractal_jupyter.errors import AccessDenied, CommandTimeout, HostUnreachable, NotAllowed
 from fractal_jupyter.hosts.base import Host
 from fractal_jupyter.hosts.local import LocalHost
 from fractal_jupyter.hosts.sudo import SudoHost
+from fractal_jupyter.hosts.sudo_check import check_sudo
 from fractal_jupyter.models.profile import Profile, SlurmSSHProfile, SlurmSudoProfile
 from fractal_jupyter.models.resource import (
     LocalResource,
@@ -38,6 +40,8 @@ OWN_ROUND_SECONDS = 1.0
 OTHERS_ROUND_SECONDS = 3.0
 # Network file systems may show what was written elsewhere that much later.
 LATE_RESULTS_SECONDS = 30.0
+# A login that takes longer is as good as none.
+LOGIN_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ class Backend:
         inherits: Whether units get the environment of the worker, with the job's own laid over it;
             otherwise they get the job's alone.
         notifies: Whether workers run on this machine, so that they can wake the runner.
+        check_access: Raises when we may not act as the user of the jobs; a host that does not
+            answer at the moment is no reason.
     """
 
     host: Host
@@ -82,6 +88,7 @@ class Backend:
     late_results_seconds: float = 0.0
     inherits: bool = False
     notifies: bool = False
+    check_access: Callable[[], None] = lambda: None
 
 
 def make_backend(resource: Resource, profile: Profile) -> Backend:
@@ -90,22 +97,25 @@ def make_backend(resource: Resource, profile: Profile) -> Backend:
         case LocalResource(), _:
             return _local(resource)
         case SlurmSudoResource(), SlurmSudoProfile(username=username):
+            here = LocalHost()
             if username == current_user():
                 return _slurm(
                     resource,
                     username=username,
-                    host=LocalHost(),
-                    control=LocalHost(),
+                    host=here,
+                    control=here,
                     jobs_dir=resource.jobs_local_dir,
                     round_seconds=OWN_ROUND_SECONDS,
+                    check_access=lambda: None,
                 )
             return _slurm(
                 resource,
                 username=username,
                 host=SudoHost(username),
-                control=LocalHost(),
+                control=here,
                 jobs_dir=None,
                 round_seconds=OTHERS_ROUND_SECONDS,
+                check_access=lambda: _check_sudo(username),
             )
         case SlurmSSHResource(), SlurmSSHProfile():
             from fractal_jupyter.hosts.ssh import shared_host  # takes long to import
@@ -118,6 +128,7 @@ def make_backend(resource: Resource, profile: Profile) -> Backend:
                 control=host,
                 jobs_dir=profile.jobs_remote_dir,
                 round_seconds=OTHERS_ROUND_SECONDS,
+                check_access=lambda: _check_login(host),
             )
         case _:
             raise NotAllowed(
@@ -134,6 +145,7 @@ def _slurm(
     control: Host,
     jobs_dir: str | None,
     round_seconds: float,
+    check_access: Callable[[], None],
 ) -> Backend:
     config = resource.jobs_runner_config
 
@@ -168,13 +180,27 @@ def _slurm(
             python=resource.jobs_slurm_python_worker,
             poll_seconds=float(resource.jobs_poll_interval),
             payloads_dir=f"{resource.jobs_local_dir}/{PAYLOADS_FOLDER}",
+            foreign=host is not control,
         ),
         jobs_dir=jobs_dir,
         lay_out=lay_out,
         round_seconds=round_seconds,
         late_results_seconds=LATE_RESULTS_SECONDS,
         inherits=True,
+        check_access=check_access,
     )
+
+
+def _check_sudo(username: str) -> None:
+    for check in check_sudo(username):
+        if not check.ok:
+            raise AccessDenied(check.words)
+
+
+def _check_login(host: Host) -> None:
+    # It may be the network: the job waits until it is there.
+    with contextlib.suppress(HostUnreachable, CommandTimeout):
+        host.run(["true"], timeout=LOGIN_SECONDS)
 
 
 def _local(resource: LocalResource) -> Backend:

@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from fractal_jupyter.errors import FractalError
 from fractal_jupyter.hosts.base import Host
-from fractal_jupyter.models.profile import LocalProfile
-from fractal_jupyter.models.resource import Resource
-from fractal_jupyter.runner.backend import make_backend, usable_processors
+from fractal_jupyter.hosts.local import LocalHost
+from fractal_jupyter.models.resource import LocalResource
+from fractal_jupyter.runner.backend import usable_processors
 from fractal_jupyter.worker.bundle import bundle
 from fractal_jupyter.worker.records import decode_lines
 
@@ -45,33 +45,31 @@ class Check:
         )
 
 
-def check_resource(resource: Resource) -> list[Check]:
-    """Try everything that jobs and collections on the resource need."""
-    try:
-        backend = make_backend(resource, LocalProfile(name="check", resource_type="local"))
-    except FractalError as error:
-        return [Check("type", False, str(error), "choose another resource")]
-    host = backend.host
+def check_resource(resource: LocalResource) -> list[Check]:
+    """Try everything that jobs and collections on this machine need."""
+    host = LocalHost()
     return [
-        *_check_folder(host, "jobs_local_dir", resource.jobs_local_dir),
-        *_check_folder(host, "tasks_local_dir", resource.tasks_local_dir),
+        *check_folder(host, "jobs_local_dir", resource.jobs_local_dir),
+        *check_folder(host, "tasks_local_dir", resource.tasks_local_dir),
         *(
-            _check_python(host, version, path)
+            check_python(host, version, path)
             for version, path in resource.tasks_python_config.versions.items()
         ),
-        _attempt("worker", lambda: _check_worker(host, sys.executable, resource)),
+        attempt("worker", lambda: _check_worker(host, sys.executable, resource)),
         Check("processors", True, f"{usable_processors()} may be used"),
     ]
 
 
-def _attempt(subject: str, check: Callable[[], Check]) -> Check:
+def attempt(subject: str, check: Callable[[], Check]) -> Check:
+    """Make a check; an error is what it found."""
     try:
         return check()
     except (FractalError, OSError) as error:
         return Check(subject, False, str(error), "see the message")
 
 
-def _check_folder(host: Host, field: str, folder: str) -> Iterator[Check]:
+def check_folder(host: Host, field: str, folder: str) -> Iterator[Check]:
+    """Try to write into a folder; on this machine, look for space as well."""
     probe = str(PurePosixPath(folder) / ".fractal-write-check")
     try:
         host.mkdir(folder)
@@ -86,6 +84,8 @@ def _check_folder(host: Host, field: str, folder: str) -> Iterator[Check]:
         )
         return
     yield Check(field, True, f"{folder} is writable")
+    if not isinstance(host, LocalHost):
+        return
     free = shutil.disk_usage(folder).free
     yield Check(
         f"space in {field}",
@@ -97,7 +97,8 @@ def _check_folder(host: Host, field: str, folder: str) -> Iterator[Check]:
     )
 
 
-def _check_python(host: Host, version: str, path: str) -> Check:
+def check_python(host: Host, version: str, path: str) -> Check:
+    """Ask an interpreter for its version."""
     subject = f"Python {version}"
     try:
         result = host.run([path, "-I", "-c", ASK_VERSION], timeout=TIMEOUT_SECONDS)
@@ -120,7 +121,7 @@ def _check_python(host: Host, version: str, path: str) -> Check:
     return Check(subject, True, f"{path} is Python {found}")
 
 
-def _check_worker(host: Host, python: str, resource: Resource) -> Check:
+def _check_worker(host: Host, python: str, resource: LocalResource) -> Check:
     """Run a real worker on a batch of one unit, which itself is a Python that does nothing."""
     with tempfile.TemporaryDirectory(prefix="check-", dir=resource.jobs_local_dir) as folder:
         archive, script = f"{folder}/worker.pyz", f"{folder}/unit.py"

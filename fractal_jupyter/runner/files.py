@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from fractal_jupyter.errors import FileMissing
-from fractal_jupyter.hosts.base import Host
+from fractal_jupyter.hosts.base import Capability, Host
 
 
 def names(host: Host, folder: PurePosixPath) -> list[str]:
@@ -26,6 +26,9 @@ def read_if_there(
 ) -> bytes:
     """The content of a file, or of a part of it; nothing when there is no such file."""
     try:
-        return host.read(str(path), offset, limit)
+        if Capability.READ_OFFSET in host.capabilities:
+            return host.read(str(path), offset, limit)
+        end = None if limit is None else offset + limit
+        return host.read(str(path))[offset:end]
     except FileMissing:
         return b""

@@ -93,15 +93,17 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreparedJob:
-    """Rows for the store."""
+    """Rows for the store, and where the job would run."""
 
     job: dict[str, Any]
     steps: list[dict[str, Any]]
+    backend: Backend
 
 
 def submit(store: Store, request: JobRequest) -> JobRecord:
     """Check a request, store it as a job, and see that somebody drives it."""
     prepared = prepare(store, request)
+    prepared.backend.check_access()
     job = store.jobs.add(prepared.job, prepared.steps)
     wake_supervisor(store)
     return job
@@ -159,6 +161,7 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
             },
         },
         steps=steps,
+        backend=backend,
     )
 
 

@@ -41,6 +41,13 @@ COMMAND_SECONDS = 120.0
 # A submission whose answer was lost may be accepted that long afterwards.
 INTENT_SECONDS = 15.0
 INTENT_LOOK_SECONDS = 3.0
+# Of the largest script that a site accepts, what we make use of.
+SCRIPT_SHARE = 0.9
+HIDDEN = (
+    "The cluster shows nobody the jobs of other users (PrivateData=jobs in its slurm.conf), so "
+    "jobs that are submitted through sudo cannot be watched: use a slurm_ssh resource, or ask the "
+    "cluster's administrators to change that"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +76,8 @@ class SlurmScheduler:
         username: str,
         python: str,
         poll_seconds: float,
-        payloads_dir: str | None = None,
+        payloads_dir: str,
+        foreign: bool,
     ) -> None:
         """Make the scheduler; nothing is asked of SLURM yet.
 
@@ -81,11 +89,13 @@ class SlurmScheduler:
             poll_seconds: How often SLURM is asked what becomes of jobs, at most.
             payloads_dir: Folder of this machine for what is too large for a script and what the
                 host cannot write; compute nodes can read it.
+            foreign: Whether SLURM is asked by another user than that of the jobs.
         """
         self._host = host
         self._control = control
         self._python = python
         self._payloads_dir = payloads_dir
+        self._foreign = foreign
         self._watch = SlurmWatch(control, username=username, seconds=poll_seconds)
         self._lock = threading.Lock()
         self._site: SiteConfig | None = None
@@ -95,6 +105,8 @@ class SlurmScheduler:
     def submit(self, submission: Submission) -> dict[int, Handle]:
         """Submit batches, as one job array if the site allows it; see `Scheduler.submit`."""
         site = self._site_config()
+        if self._foreign and "jobs" in site.private_data:
+            raise SchedulerError(HIDDEN)
         accepted: dict[int, Handle] = {}
         for first, numbers in _blocks(submission.batches, site.max_array_size):
             accepted |= self._submit_as_many(submission, first, numbers, site)
@@ -123,9 +135,9 @@ class SlurmScheduler:
     ) -> int | None:
         """Submit one array; return the job's id, None if SLURM takes not so many at a time."""
         documents = {number: json.dumps(submission.batches[number]).encode() for number in numbers}
-        payload: bytes | str = pack_payload(bundle(), documents)
+        payload = pack_payload(bundle(), documents)
         script = self._render(submission, first, numbers, payload)
-        if len(script) > site.max_script_bytes * 0.9:
+        if len(script) > site.max_script_bytes * SCRIPT_SHARE:
             script = self._render(submission, first, numbers, self._put(submission, payload))
         try:
             result = self._host.run(
@@ -178,7 +190,7 @@ class SlurmScheduler:
             return path
         folder = f"{self._payloads_dir}/{token}"
         here = LocalHost()
-        here.mkdir(f"{self._payloads_dir}", mode=0o711)
+        here.mkdir(self._payloads_dir, mode=0o711)
         here.mkdir(folder, mode=0o711)
         here.write_many({f"{folder}/payload": payload}, mode=0o644)
         return f"{folder}/payload"
