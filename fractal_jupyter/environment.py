@@ -35,6 +35,8 @@ _FOR_JOBS = frozenset(
         *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"),
         # the libraries and modules that a site loads for its users
         *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "MODULEPATH", "MODULESHOME"),
+        # where the cluster is; nothing else of SLURM's, which would be of the notebook's own job
+        "SLURM_CONF",
         # which GPUs, and how many threads, a process may take
         *("CUDA_HOME", "CUDA_PATH", "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES"),
         *("NVIDIA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"),

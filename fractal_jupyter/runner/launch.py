@@ -22,6 +22,9 @@ STORE_VARIABLE = "FRACTAL_JUPYTER_SUPERVISED_STORE"
 LOG_VARIABLE = "FRACTAL_JUPYTER_SUPERVISOR_LOG"
 IDLE_VARIABLE = "FRACTAL_JUPYTER_SUPERVISOR_IDLE_SECONDS"
 
+# What it needs beside what commands see: SSH_AUTH_SOCK for keys with a passphrase.
+PASSED_ON = ("PYTHONPATH", "SSH_AUTH_SOCK", IDLE_VARIABLE)
+
 # A supervisor whose heartbeat has not changed for this long, on the clock of who waits, is dead.
 SILENCE_SECONDS = 10.0
 
@@ -98,7 +101,7 @@ def start_supervisor(store: Store) -> None:
         **job_environment(),
         STORE_VARIABLE: store.url,
         LOG_VARIABLE: str(path),
-        **{k: os.environ[k] for k in ("PYTHONPATH", IDLE_VARIABLE) if k in os.environ},
+        **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

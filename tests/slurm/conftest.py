@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pwd
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,9 +10,10 @@ import pytest
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.runner.users import current_user
-from tests.slurm.fixtures import ToyEnvironment
+from tests.slurm.fixtures import SHARED, ToyEnvironment, skip_for_machine
 from tests.slurm.machine import Cluster
 from tests.slurm.ways import PROFILE, RESOURCE, profile_document, resource_document
+from tests.sshd import Sshd, why_no_sshd
 from tests.toy import end_everything
 
 MakeFractal = Callable[..., Fractal]
@@ -61,5 +64,45 @@ def other_fractal(make_fractal: MakeFractal) -> MakeFractal:
 
     def make(username: str, **settings: Any) -> Fractal:
         return make_fractal("slurm_sudo", username, **settings)
+
+    return make
+
+
+@pytest.fixture
+def sshd(
+    tmp_path_factory: pytest.TempPathFactory,
+    second_user: pwd.struct_passwd,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Sshd]:
+    """The login node: lets the second user in, and is called `login` by our SSH configuration."""
+    if why := why_no_sshd():
+        skip_for_machine("SSH", why)
+    home = tmp_path_factory.mktemp("home")
+    (home / ".ssh").mkdir(mode=0o700)
+    with tempfile.TemporaryDirectory(prefix="fractal-sshd-", dir=SHARED) as folder:
+        Path(folder).chmod(0o755)
+        with Sshd(Path(folder), user=second_user.pw_name, alias="login") as server:
+            (home / ".ssh" / "config").write_bytes(server.config.read_bytes())
+            monkeypatch.setenv("HOME", str(home))
+            yield server
+
+
+@pytest.fixture
+def remote_fractal(
+    make_fractal: MakeFractal, sshd: Sshd, user_folder: Path, second_user: pwd.struct_passwd
+) -> MakeFractal:
+    """Makes a client that submits as another user through SSH."""
+
+    def make(**settings: Any) -> Fractal:
+        folders = {
+            "jobs_remote_dir": f"{user_folder}/jobs",
+            "tasks_remote_dir": f"{user_folder}/tasks",
+        }
+        return make_fractal(
+            "slurm_ssh",
+            second_user.pw_name,
+            {"ssh_key_path": str(sshd.key), **folders},
+            **settings,
+        )
 
     return make

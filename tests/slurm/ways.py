@@ -53,7 +53,7 @@ def resource_document(
         "tasks_pixi_config": {},
         "tasks_pip_cache_dir": None,
     }
-    return {**document, "host": "localhost"} if kind == "slurm_ssh" else document
+    return {**document, "host": "login"} if kind == "slurm_ssh" else document
 
 
 def profile_document(kind: str, username: str, **fields: str) -> dict[str, Any]:
