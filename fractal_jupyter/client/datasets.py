@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -15,7 +15,9 @@ from fractal_jupyter.models.images import (
     normalize_url,
     parse_images,
 )
-from fractal_jupyter.store.records import DatasetRecord
+from fractal_jupyter.models.profile import parse_profile
+from fractal_jupyter.models.resource import parse_resource
+from fractal_jupyter.store.records import DatasetRecord, ProfileRecord
 from fractal_jupyter.store.store import Store
 
 SHOWN_AT_EACH_END = 5
@@ -77,9 +79,16 @@ class Images(Sequence[Image]):
 class Dataset(Shown):
     """One dataset."""
 
-    def __init__(self, store: Store, record: DatasetRecord) -> None:
+    def __init__(
+        self,
+        store: Store,
+        record: DatasetRecord,
+        in_use: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Make it; `in_use` names the profile that is used where none is given."""
         self._store = store
         self._record = record
+        self._in_use = in_use
 
     @property
     def name(self) -> str:
@@ -132,11 +141,15 @@ class Dataset(Shown):
         urls = [normalize_url(url) for url in zarr_urls]
         return self._store.datasets.remove_images(self._record.id, urls)
 
-    def scan(self, folder: str | Path | None = None) -> Listing[Image]:
+    def scan(
+        self, folder: str | Path | None = None, *, profile: str | None = None
+    ) -> Listing[Image]:
         """Look for OME-Zarr images and plates, and add those that are not on the list.
 
         Args:
             folder: Where to look; by default all of `zarr_dir`.
+            profile: On whose machine to look; by default that of the profile in use. Profiles of
+                `slurm_ssh` resources look on the cluster, all others on this machine.
 
         Returns:
             The images that were added. Folders that could not be read are warned of.
@@ -147,12 +160,15 @@ class Dataset(Shown):
         """
         import warnings
 
-        from fractal_jupyter.hosts.local import named_errors
-        from fractal_jupyter.worker.scan import scan
+        from fractal_jupyter.runner.scanning import scan
 
-        where = str(folder or self.zarr_dir)
-        with named_errors("scan", where):
-            found = scan(where)
+        record = self._profile(profile)
+        resource = None if record is None else self._store.resources.by_id(record.resource_id)
+        found = scan(
+            str(folder or self.zarr_dir),
+            resource=None if resource is None else parse_resource(resource.document),
+            profile=None if record is None else parse_profile(record.document),
+        )
         for warning in found["warnings"]:
             warnings.warn(str(warning), stacklevel=2)
         images = parse_images(found["images"])
@@ -164,6 +180,10 @@ class Dataset(Shown):
         count = counted(len(images), "image")
         empty = f"Nothing new: the list has the {count} found." if images else "No images found."
         return self._listing(new, empty=empty)
+
+    def _profile(self, name: str | None) -> ProfileRecord | None:
+        name = name or self._in_use()
+        return None if name is None else self._store.profiles.get(name)
 
     def _listing(self, images: Sequence[Image], *, empty: str) -> Listing[Image]:
         from fractal_jupyter.display.html import images_html
@@ -201,8 +221,10 @@ class Dataset(Shown):
 class Datasets:
     """All datasets of the store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, in_use: Callable[[], str | None] = lambda: None) -> None:
+        """Make it; `in_use` names the profile that is used where none is given."""
         self._store = store
+        self._in_use = in_use
 
     def create(
         self,
@@ -242,7 +264,7 @@ class Datasets:
             if exist_ok
             else datasets.add(name, **urls)
         )
-        return Dataset(self._store, record)
+        return Dataset(self._store, record, self._in_use)
 
     def list(self) -> Listing[Dataset]:
         """All datasets, the oldest first."""
@@ -253,14 +275,14 @@ class Datasets:
             return [(item._record, len(item.images)) for item in items]
 
         return Listing(
-            (Dataset(self._store, record) for record in self._store.datasets.all()),
+            (Dataset(self._store, record, self._in_use) for record in self._store.datasets.all()),
             html=lambda items: datasets_html(rows(items)),
             text=lambda items: datasets_text(rows(items)),
         )
 
     def get(self, name: str) -> Dataset:
         """The dataset called `name`; raises `NotFound`."""
-        return Dataset(self._store, self._store.datasets.get(name))
+        return Dataset(self._store, self._store.datasets.get(name), self._in_use)
 
     def remove(self, name: str) -> None:
         """Forget a dataset and its list (files stay); raises `InUse` while jobs belong to it."""

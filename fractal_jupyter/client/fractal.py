@@ -92,7 +92,7 @@ class Fractal:
         """Image lists."""
         from fractal_jupyter.client.datasets import Datasets
 
-        return Datasets(self._store)
+        return Datasets(self._store, lambda: self.profile)
 
     @cached_property
     def workflows(self) -> Workflows:

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from fractal_jupyter import Fractal
-from fractal_jupyter.errors import AccessDenied, HostKeyUnknown
+from fractal_jupyter.errors import AccessDenied, HostError, HostKeyUnknown
 from tests.slurm.conftest import MakeFractal
 from tests.slurm.machine import Cluster
 from tests.slurm.test_own import arrays, states, statuses
 from tests.slurm.ways import images
 from tests.sshd import Sshd
 from tests.toy import wait_until
+from tests.worker.ome_zarr import write_image
 
 
 @pytest.fixture
@@ -101,3 +102,13 @@ def test_check_submits_a_real_job(fractal: Fractal) -> None:
     checks = {check.subject: check for check in fractal.resources.check("cluster")}
     assert all(check.ok for check in checks.values()), checks
     assert "ran on node" in checks["worker"].found
+
+
+def test_scan_looks_on_the_cluster(fractal: Fractal, user_folder: Path) -> None:
+    zarr = user_folder / "zarr"
+    for name in ("a.zarr", "b.zarr"):
+        write_image(zarr / name)
+    dataset = fractal.datasets.create("plate", zarr_dir=zarr, project_dir=user_folder)
+    assert len(dataset.scan()) == 2
+    with pytest.raises(HostError, match="No such file"):
+        dataset.scan(zarr / "missing")
