@@ -11,11 +11,15 @@ from fractal_jupyter.client.listing import Listing
 from fractal_jupyter.display.log import LogText, log_text
 from fractal_jupyter.display.snapshot import JobSnapshot
 from fractal_jupyter.display.words import moment
-from fractal_jupyter.errors import InvalidArguments, JobFailed
+from fractal_jupyter.engine.slurm_options import unit_options
+from fractal_jupyter.errors import HostError, InvalidArguments, JobFailed
+from fractal_jupyter.models.manifest import TaskEntry
+from fractal_jupyter.models.resource import LocalResource, parse_resource
 from fractal_jupyter.models.types import parse_memory_mb
 from fractal_jupyter.runner.folders import JobFolder, job_folders, remove_job_folder
 from fractal_jupyter.runner.launch import SupervisorCare, wake_supervisor
 from fractal_jupyter.runner.logs import read_log
+from fractal_jupyter.runner.step import PHASES
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.store.jobs import FINAL_JOBS, JOB_STATUSES
 from fractal_jupyter.store.records import JobRecord, StepRecord, UnitRecord
@@ -100,8 +104,8 @@ class Job:
             )
         return Listing(
             self._store.jobs.units(self.id, status=status, step=step),
-            html=units_html,
-            text=units_text,
+            html=lambda units: units_html(units, asked_mb=self._memory_asked()),
+            text=lambda units: units_text(units, asked_mb=self._memory_asked()),
         )
 
     def log(self, unit: int | None = None) -> LogText:
@@ -198,6 +202,28 @@ class Job:
             if len(bad) >= limit:
                 break
         return bad
+
+    def _memory_asked(self) -> dict[tuple[int, str], int]:
+        """How much memory SLURM was asked for a unit, in MB, by step and phase."""
+        resource = parse_resource(self._record.request["resource"])
+        if isinstance(resource, LocalResource):
+            return {}
+        phases = [
+            (step, phase)
+            for step in self._store.jobs.steps(self.id)
+            for phase in PHASES[TaskEntry.model_validate(step.request["entry"]).type]
+        ]
+        options = {
+            (step.position, phase): unit_options(
+                resource.jobs_runner_config, step.request[f"meta_{phase}"], account=None
+            )
+            for step, phase in phases
+        }
+        return {
+            place: asked.mem_mb
+            for place, asked in options.items()
+            if not any(word.startswith("--mem") for word in asked.extra_words())
+        }
 
     def _snapshot(self) -> JobSnapshot:
         steps = tuple(self._store.jobs.steps(self.id))
@@ -340,10 +366,19 @@ class Jobs:
     def remove(self, key: int) -> None:
         """Forget a job that is over, and remove its folder with all logs.
 
+        What belongs to another user, through sudo, cannot be removed: a warning says so.
+
         Raises:
             NotAllowed: The job is not over.
         """
-        remove_job_folder(self._store.jobs.remove(key))
+        record = self._store.jobs.remove(key)
+        try:
+            remove_job_folder(record)
+        except HostError as error:
+            import warnings
+
+            stays = f"The folder of job {key}, {record.folder}, stays: {error}"
+            warnings.warn(stays, stacklevel=2)
 
     def __repr__(self) -> str:
         return repr(self.list())

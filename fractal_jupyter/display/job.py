@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from fractal_jupyter.display.messages import Message, taken_apart
 from fractal_jupyter.display.pace import Estimate, Pace, average, ended, run_seconds
 from fractal_jupyter.display.page import (
     STATUS_TONES,
@@ -45,6 +46,8 @@ from fractal_jupyter.store.records import JobRecord, StepRecord, UnitRecord
 
 SHOWN_ERRORS = 3
 MESSAGE_LIMIT = 300
+# Of what a worker, or SLURM, has written itself: the end.
+SAID_LINES, SAID_LIMIT = 6, 600
 _COUNTERS: tuple[tuple[str, Tone], ...] = (
     ("done", "good"),
     ("failed", "bad"),
@@ -87,7 +90,7 @@ def job_page(snapshot: JobSnapshot, *, pace: Pace | None = None) -> Page:
         blocks=tuple(
             block
             for block in (
-                _steps_table(snapshot.steps, estimates, snapshot.now),
+                _steps_table(snapshot.steps, estimates, snapshot.now, waits=bool(waiting_for(job))),
                 _waiting(job),
                 _errors(snapshot),
                 _job_error(snapshot),
@@ -176,8 +179,8 @@ def job_line(snapshot: JobSnapshot) -> str:
     """A job in one line, for logs."""
     job = snapshot.job
     parts = [f"Job {job.id} ({job.name}): {shown_status(job)}"]
-    if job.waiting_for and job.status == "submitted":
-        parts.append(job.waiting_for)
+    if waiting_for(job):
+        parts.append(waiting_for(job))
     current = [step for step in snapshot.steps if step.status != "pending"][-1:]
     for step in current:
         counts = ", ".join(span.text for span in _counts(step))
@@ -198,6 +201,12 @@ def shown_status(job: JobRecord) -> str:
     return "cancelling" if job.cancel_requested and active else job.status
 
 
+def waiting_for(job: JobRecord) -> str:
+    """What an active job waits for, on one line; empty when it does not wait."""
+    active = job.status in ("submitted", "running")
+    return " ".join((job.waiting_for or "").split()) if active else ""
+
+
 def unit_place(unit: UnitRecord, zarr_dir: str) -> str:
     """What a unit works on, in a few characters."""
     return below(unit.zarr_url, zarr_dir) if unit.zarr_url else "the whole dataset"
@@ -215,16 +224,20 @@ def _steps_table(
     steps: Sequence[StepRecord],
     estimates: Mapping[int, Estimate | None],
     now: float | None,
+    *,
+    waits: bool = False,
 ) -> Table:
     return Table(
         columns=_STEP_COLUMNS,
-        rows=tuple(_step_row(step, estimates[step.position], now) for step in steps),
+        rows=tuple(_step_row(step, estimates[step.position], now, waits=waits) for step in steps),
         fixed=True,
         empty="This job has no steps.",
     )
 
 
-def _step_row(step: StepRecord, estimate: Estimate | None, now: float | None) -> Row:
+def _step_row(
+    step: StepRecord, estimate: Estimate | None, now: float | None, *, waits: bool
+) -> Row:
     version = f" {step.version}" if step.version else ""
     # `warm` or `cold`; the reason follows the colon.
     mode = (step.mode or "").partition(":")[0]
@@ -238,7 +251,7 @@ def _step_row(step: StepRecord, estimate: Estimate | None, now: float | None) ->
         ),
         Cell(bar=step_bar(step), note=" "),
         cell(_ended_of_total(step)),
-        Cell(spans=_state(step)),
+        Cell(spans=_state(step, waits=waits)),
         cell(_time(step, estimate, now), note=_speed(step, estimate)),
     )
 
@@ -276,7 +289,7 @@ def _ended_of_total(step: StepRecord) -> str:
     return f"{number(ended(step)).rjust(len(total), chr(0x2007))} / {total}"
 
 
-def _state(step: StepRecord) -> tuple[Span, ...]:
+def _state(step: StepRecord, *, waits: bool) -> tuple[Span, ...]:
     counts = [span for span in _counts(step) if not span.text.endswith(" done")]
     match step.status:
         case "pending":
@@ -284,7 +297,8 @@ def _state(step: StepRecord) -> tuple[Span, ...]:
         case "running" if not _known(step):
             return (Span("finds out what there is to do", "busy"),)
         case "running":
-            return tuple(counts) or (Span("starts", "busy"),)
+            idle = Span("waits", "soft") if waits else Span("starts", "busy")
+            return tuple(counts) or (idle,)
     ended_well = step.status == "done" or not counts
     return (*((Span(step.status, STATUS_TONES.get(step.status, "")),) * ended_well), *counts)
 
@@ -316,10 +330,8 @@ def _elapsed(record: JobRecord | StepRecord, now: float | None) -> str:
 
 
 def _waiting(job: JobRecord) -> Note | None:
-    if not job.waiting_for or job.status != "submitted":
-        return None
-    text = job.waiting_for.strip()
-    return Note(text=text[:1].upper() + text[1:] + ".", tone="soft")
+    text = waiting_for(job).rstrip(".")
+    return Note(text=f"{text[:1].upper()}{text[1:]}.", tone="soft") if text else None
 
 
 def _errors(snapshot: JobSnapshot) -> Note | None:
@@ -353,20 +365,34 @@ def _errors(snapshot: JobSnapshot) -> Note | None:
     kept = f"; what the {number(done)} others did is kept" if done and snapshot.over else ""
     return Note(
         title=", ".join(what) + kept,
-        items=tuple(_unit_error(unit, zarr_dir, names if len(steps) > 1 else {}) for unit in shown),
+        items=tuple(_unit_errors(shown, zarr_dir, names if len(steps) > 1 else {})),
         tone="bad" if failed else "warn",
         hints=tuple(hints),
     )
 
 
-def _unit_error(unit: UnitRecord, zarr_dir: str, names: Mapping[int, str]) -> Item:
-    place = shorten_middle(unit_place(unit, zarr_dir), 90)
-    step = f", {names[unit.step]}" if unit.step in names else ""
-    message = " ".join((unit.error or unit.problem or unit.status).split())
-    return Item(
-        head=f"Unit {unit.index} ({place}{step})",
-        text=shorten(message, MESSAGE_LIMIT),
-    )
+def _unit_errors(
+    units: Sequence[UnitRecord], zarr_dir: str, names: Mapping[int, str]
+) -> Iterator[Item]:
+    """The errors of units; what several have in common is said once."""
+    said: dict[Message, int] = {}
+    for unit in units:
+        place = shorten_middle(unit_place(unit, zarr_dir), 90)
+        step = f", {names[unit.step]}" if unit.step in names else ""
+        message = taken_apart(unit.error or unit.problem or unit.status)
+        first = said.setdefault(message, unit.index)
+        head = f"Unit {unit.index} ({place}{step})"
+        yield (
+            _unit_error(head, message)
+            if first == unit.index
+            else Item(head=head, text=f"The same as unit {first}.")
+        )
+
+
+def _unit_error(head: str, message: Message) -> Item:
+    lines = (shorten(message.what, MESSAGE_LIMIT), message.advice)
+    said = "\n".join(message.said.splitlines()[-SAID_LINES:])
+    return Item(head=head, text="\n".join(filter(None, lines)), code=said[-SAID_LIMIT:])
 
 
 def _job_error(snapshot: JobSnapshot) -> Note | None:
@@ -398,7 +424,7 @@ def _next(job: JobRecord) -> Note | None:
 
 
 def _job_row(job: JobRecord, steps: Sequence[StepRecord]) -> Row:
-    note = job.waiting_for if job.status == "submitted" else job.error
+    note = waiting_for(job) or job.error
     total, done = sum(step.total for step in steps), sum(step.done for step in steps)
     took = run_seconds(job) if job.ended else None
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from fractal_jupyter.display.canvas import Canvas, Frame, NotebookCanvas, make_canvas
-from fractal_jupyter.display.job import job_line, job_page, shown_status
+from fractal_jupyter.display.job import job_line, job_page, shown_status, waiting_for
 from fractal_jupyter.display.pace import Pace, ended
 from fractal_jupyter.display.render_text import to_text
 from fractal_jupyter.display.snapshot import JobSnapshot
@@ -227,7 +228,8 @@ class _JobView:
             line=job_line(snapshot),
             milestone=(
                 shown_status(job),
-                job.waiting_for,
+                # Not each time that the same has lasted a little longer.
+                re.sub("[0-9]+", "", waiting_for(job)),
                 tuple(step.status for step in snapshot.steps),
                 any(step.failed for step in snapshot.steps),
             ),

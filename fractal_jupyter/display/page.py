@@ -122,10 +122,11 @@ class Hint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One of several similar things: what it is, and what is said of it."""
+    """One of several similar things: what it is, what is said of it, and what a program said."""
 
     head: str
     text: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +141,7 @@ class Note:
         items: A list, after the text.
         hints: What to do about it.
         folded: Whether it is shown only when asked for, under its title (HTML only).
+        in_text: Whether terminals show it.
     """
 
     text: str = ""
@@ -149,6 +151,7 @@ class Note:
     items: tuple[Item, ...] = ()
     hints: tuple[Hint, ...] = ()
     folded: bool = False
+    in_text: bool = True
 
 
 Block: TypeAlias = Table | Note

@@ -112,5 +112,5 @@ def _blocks(status: str, result: str, lines: list[str], count: int) -> tuple[Not
         tone: Tone = "bad" if status == "failed" else "warn"
         return (Note(text="\n".join(lines[-2 * SHOWN_LINES :]), look="code", tone=tone),)
     title = f"Log ({counted(count, 'line')})"
-    log = Note(title=title, text="\n".join(lines), look="code", folded=True)
+    log = Note(title=title, text="\n".join(lines), look="code", folded=True, in_text=False)
     return (*((Note(text=result),) if result else ()), *((log,) if lines else ()))

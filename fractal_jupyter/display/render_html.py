@@ -162,8 +162,11 @@ def _note_body(note: Note) -> Iterator[str]:
         code = note.look == "code"
         yield f"<pre{_class('code')}>{text}</pre>" if code else text.replace("\n", "<br>")
     for item in note.items:
-        text = _text(item.text, limit=MORE_LIMIT)
-        yield f"<div{_class('item')}><strong>{_text(item.head)}</strong> {text}</div>"
+        yield f"<div{_class('item')}><strong>{_text(item.head)}</strong> "
+        yield _text(item.text, limit=MORE_LIMIT, lines=True).replace("\n", "<br>")
+        if item.code:
+            yield f"<pre{_class('code')}>{_text(item.code, limit=MORE_LIMIT, lines=True)}</pre>"
+        yield "</div>"
     if note.hints:
         yield f"<div{_class('hints')}>"
         for hint in note.hints:

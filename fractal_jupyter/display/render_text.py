@@ -215,7 +215,7 @@ def _gap(table: Table, terminal: Terminal) -> str:
 
 
 def _note(note: Note, terminal: Terminal) -> Iterator[str]:
-    if note.folded:
+    if not note.in_text:
         return
     yield ""
     if note.title:
@@ -223,14 +223,33 @@ def _note(note: Note, terminal: Terminal) -> Iterator[str]:
             terminal.paint(line, note.tone) for line in _wrap(note.title, terminal, indent="")
         )
     indent = "  " if note.title else ""
+    lay_out = _chop if note.look == "code" else _wrap
     for line in printable(shorten(note.text, NOTE_LIMIT), lines=True).splitlines():
-        yield from _wrap(line, terminal, indent=indent)
+        yield from lay_out(line, terminal, indent=indent)
     for item in note.items:
-        yield from _wrap(f"{item.head}  {item.text}", terminal, indent=indent, hanging="  ")
+        first, *rest = f"{item.head}  {item.text}".splitlines()
+        yield from _wrap(first, terminal, indent=indent, hanging="  ")
+        for line in rest:
+            yield from _wrap(line, terminal, indent=f"{indent}  ")
+        for line in printable(item.code, lines=True).splitlines():
+            yield from _wrap(line, terminal, indent=f"{indent}    ")
     longest = max((len(hint.code) for hint in note.hints), default=0)
     for hint in note.hints:
         line = terminal.plain(f"{hint.code:<{longest}}  {hint.words}")
         yield "  " + fit(line, terminal.columns - 2)
+
+
+def _chop(line: str, terminal: Terminal, *, indent: str) -> Iterator[str]:
+    """A line of a program's text as terminals show it: every character in its place."""
+    rest = terminal.plain(line.expandtabs(4)).rstrip()
+    columns = terminal.columns - len(indent)
+    while width(rest) > columns:
+        cut = columns
+        while width(rest[:cut]) > columns:
+            cut -= 1
+        yield indent + rest[:cut]
+        rest = rest[cut:]
+    yield indent + rest if rest else ""
 
 
 def _wrap(line: str, terminal: Terminal, *, indent: str, hanging: str = "") -> list[str]:
@@ -239,6 +258,10 @@ def _wrap(line: str, terminal: Terminal, *, indent: str, hanging: str = "") -> l
     # `textwrap` counts characters; those of some scripts are two columns wide.
     columns = terminal.columns if width(text) <= len(text) else terminal.columns // 2
     lines = textwrap.wrap(
-        text.strip(), columns, initial_indent=own, subsequent_indent=own + hanging
+        text.strip(),
+        columns,
+        initial_indent=own,
+        subsequent_indent=own + hanging,
+        break_on_hyphens=False,  # paths and options stay whole where they can
     )
     return lines or [""]

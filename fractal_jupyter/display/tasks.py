@@ -260,4 +260,5 @@ def _freeze(freeze: Sequence[str]) -> Note:
         text="\n".join(freeze),
         look="code",
         folded=True,
+        in_text=False,
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from fractal_jupyter.display.messages import taken_apart
 from fractal_jupyter.display.page import (
     STATUS_TONES,
     Cell,
@@ -22,14 +24,25 @@ from fractal_jupyter.display.words import counted, duration, number, shorten, si
 from fractal_jupyter.store.records import UnitRecord
 
 HEAD, TAIL = 20, 5
+MB = 1_000_000
 
 
-def units_page(units: Sequence[UnitRecord]) -> Page:
-    """The units of a job, or some of them."""
+def units_page(
+    units: Sequence[UnitRecord], *, asked_mb: Mapping[tuple[int, str], int] | None = None
+) -> Page:
+    """The units of a job, or some of them.
+
+    Args:
+        units: The units.
+        asked_mb: How much memory was asked for a unit, in MB as SLURM counts them, by step and
+            phase.
+    """
+    asked = asked_mb or {}
     shown, left_out = clipped(units, head=HEAD, tail=TAIL)
     counts = Counter(unit.status for unit in units)
     prefix = _folder(units)
     end = HEAD + left_out
+    columns = _columns(shown)
     return Page(
         title=counted(len(units), "unit"),
         facts=(
@@ -41,8 +54,11 @@ def units_page(units: Sequence[UnitRecord]) -> Page:
         ),
         blocks=(
             Table(
-                columns=_columns(shown),
-                rows=tuple(_row(unit, prefix, _columns(shown)) for unit in shown),
+                columns=columns,
+                rows=tuple(
+                    _row(unit, prefix, columns, asked.get((unit.step, unit.phase)))
+                    for unit in shown
+                ),
                 gap_after=HEAD,
                 gap=f"{number(left_out)} more; [{HEAD}:{end}] of this list shows them"
                 if left_out
@@ -70,13 +86,17 @@ def _columns(units: Sequence[UnitRecord]) -> tuple[Column, ...]:
     """All columns but those that would say nothing."""
     idle = {
         "Step": len({unit.step for unit in units}) < 2,
-        "Node": len({unit.node for unit in units if unit.node}) < 2,
+        "Took": not any(unit.ended and unit.started for unit in units),
+        "CPU time": all(unit.cpu_seconds is None for unit in units),
+        "Peak memory": all(unit.peak_memory is None for unit in units),
+        # Where all ran on this machine.
+        "Node": {unit.node for unit in units if unit.node} <= {platform.node()},
         "Error": not any(unit.error or unit.problem for unit in units),
     }
     return tuple(column for column in _COLUMNS if not idle.get(column.title, False))
 
 
-def _row(unit: UnitRecord, prefix: str, columns: Sequence[Column]) -> Row:
+def _row(unit: UnitRecord, prefix: str, columns: Sequence[Column], asked_mb: int | None) -> Row:
     took = unit.ended - unit.started if unit.ended and unit.started else None
     cells = {
         "Unit": cell(unit.index),
@@ -85,9 +105,9 @@ def _row(unit: UnitRecord, prefix: str, columns: Sequence[Column]) -> Row:
         "Status": status_cell(unit.status),
         "Took": cell("" if took is None else duration(took)),
         "CPU time": cell("" if unit.cpu_seconds is None else duration(unit.cpu_seconds)),
-        "Peak memory": cell("" if unit.peak_memory is None else size(unit.peak_memory)),
+        "Peak memory": cell(_memory(unit, asked_mb)),
         "Node": cell(unit.node, tone="soft"),
-        "Error": cell(shorten(" ".join((unit.error or "").split()), 220), note=_how(unit)),
+        "Error": cell(shorten(str(taken_apart(unit.error or "")), 220), note=_how(unit)),
     }
     return tuple(cells[column.title] for column in columns)
 
@@ -96,6 +116,14 @@ def _image(unit: UnitRecord, prefix: str) -> Cell:
     if not unit.zarr_url:
         return cell("the whole dataset", tone="soft")
     return cell(unit.zarr_url.removeprefix(prefix), look="path")
+
+
+def _memory(unit: UnitRecord, asked_mb: int | None) -> str:
+    if unit.peak_memory is None:
+        return ""
+    if asked_mb is None:
+        return size(unit.peak_memory)
+    return f"{number(round(unit.peak_memory / MB))} / {number(asked_mb)} MB"
 
 
 def _how(unit: UnitRecord) -> str:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from fractal_jupyter.display.page import Block, Cell, Column, Page, Row, Span, Table, cell
-from fractal_jupyter.display.words import counted, number, types_text, value_text
+from fractal_jupyter.display.page import (
+    Block,
+    Cell,
+    Column,
+    Hint,
+    Note,
+    Page,
+    Row,
+    Span,
+    Table,
+    cell,
+)
+from fractal_jupyter.display.words import counted, number, shorten, types_text, value_text
 from fractal_jupyter.store.records import WorkflowRecord
+
+SCRIPT_LIMIT = 20_000
 
 
 def workflow_page(record: WorkflowRecord) -> Page:
@@ -109,6 +122,10 @@ class PhasePlan(Protocol):
     def side_by_side(self) -> int | None:
         """How many units of a batch run at the same time."""
 
+    @property
+    def script(self) -> str | None:
+        """The script that would be submitted to a scheduler; None where there is none."""
+
 
 class StepPlan(Protocol):
     """One planned step."""
@@ -168,22 +185,37 @@ def plan_page(plan: JobPlan) -> Page:
         title=f"Plan: {plan.name}",
         pill=Span("nothing was started", "soft", "pill"),
         facts=(Span(f"dataset {plan.dataset}"), Span(f"{plan.profile} on {plan.resource}")),
-        blocks=tuple(block for step in plan.steps for block in _planned_step(step)),
-    )
-
-
-def _planned_step(step: StepPlan) -> tuple[Block, ...]:
-    return (
-        Table(
-            title=f"Step {step.position}: {step.task}",
-            columns=(Column(), Column(grows=True)),
-            rows=(
-                _fact("package", cell(step.package)),
-                _fact("images", cell(_images(step))),
-                *(row for phase in step.phases for row in _phase_rows(phase, step)),
-            ),
+        blocks=tuple(
+            block
+            for place, step in enumerate(plan.steps)
+            for block in (_planned_step(step), *_scripts(step, f"plan.steps[{place}]"))
         ),
     )
+
+
+def _planned_step(step: StepPlan) -> Block:
+    return Table(
+        title=f"Step {step.position}: {step.task}",
+        columns=(Column(), Column(grows=True)),
+        rows=(
+            _fact("package", cell(step.package)),
+            _fact("images", cell(_images(step))),
+            *(row for phase in step.phases for row in _phase_rows(phase, step)),
+        ),
+    )
+
+
+def _scripts(step: StepPlan, where: str) -> Iterator[Note]:
+    """The scripts of a step's phases, as they would be submitted."""
+    for place, phase in enumerate(step.phases):
+        if phase.script:
+            yield Note(
+                title=f"The script for SLURM{_part(phase, step)}",
+                text=shorten(phase.script, SCRIPT_LIMIT),
+                look="code",
+                folded=True,
+                hints=(Hint(code=f"print({where}.phases[{place}].script)", words="prints it"),),
+            )
 
 
 def _fact(name: str, value: Cell) -> Row:
@@ -200,7 +232,7 @@ def _images(step: StepPlan) -> str:
 
 
 def _phase_rows(phase: PhasePlan, step: StepPlan) -> list[Row]:
-    part = f" ({phase.name})" if len(step.phases) > 1 else ""
+    part = _part(phase, step)
     args = Cell(
         spans=tuple(
             Span(f"{name} = {value_text(value, 80)}", "", "code")
@@ -213,6 +245,10 @@ def _phase_rows(phase: PhasePlan, step: StepPlan) -> list[Row]:
         *([_fact(f"arguments{part}", args)] if phase.args else []),
         _fact(f"command{part}", cell(" ".join(phase.command), look="code")),
     ]
+
+
+def _part(phase: PhasePlan, step: StepPlan) -> str:
+    return f" ({phase.name})" if len(step.phases) > 1 else ""
 
 
 def _units(phase: PhasePlan) -> str:

@@ -290,9 +290,16 @@ def make_plan(text: str = "x") -> Any:
         units=24,
         batches=(12, 12),
         side_by_side=2,
+        script=f"#!/bin/sh\n#SBATCH --comment={text}\n",
     )
     late = SimpleNamespace(
-        name="non_parallel", command=(text,), args={}, units=None, batches=None, side_by_side=None
+        name="non_parallel",
+        command=(text,),
+        args={},
+        units=None,
+        batches=None,
+        side_by_side=None,
+        script=None,
     )
     steps = [
         SimpleNamespace(
@@ -356,9 +363,15 @@ def every_page(text: str) -> dict[str, Page]:
     workflow = make_workflow(name=text, steps=[{"task": text, "package": text, "args": {text: 1}}])
     dataset = make_dataset(name=text, zarr_dir=text, project_dir=f"{text}/p")
     units = [*snapshot.bad_units, make_unit(3, node=text), make_unit(4, zarr_url=None)]
+    cut_off = (
+        f"The unit was running when {text}; {text}; the worker said: {text}. "
+        "What it had done until then is not known."
+    )
+    running = make_snapshot(bad_units=[failed_unit(9, cut_off)], waiting_for=text)
     return {
         "job": job_page(snapshot),
         "waiting": job_page(make_snapshot([], status="submitted", waiting_for=text)),
+        "running": job_page(running),
         "jobs": jobs_page([snapshot.job, waiting], {12: snapshot.steps}),
         "steps": steps_page(snapshot.steps),
         "units": units_page(units),

@@ -7,6 +7,7 @@ import pytest
 
 from fractal_jupyter.display.html import job_html, jobs_html, steps_html
 from fractal_jupyter.display.job import job_line
+from fractal_jupyter.display.messages import Message, taken_apart
 from fractal_jupyter.display.text import job_text, jobs_text, steps_text
 from tests.display.samples import (
     T0,
@@ -96,6 +97,82 @@ def test_a_job_that_waits_says_for_what() -> None:
     waiting = "waits for job 11 (Convert), which works on the dataset 'plate'"
     snapshot = make_snapshot([make_step()], status="submitted", started=None, waiting_for=waiting)
     assert "Waits for job 11 (Convert)" in job_text(snapshot)
+
+
+def test_a_job_of_which_nothing_runs_yet_says_why() -> None:
+    why = "waiting behind jobs of higher priority (Priority)"
+    snapshot = make_snapshot([make_step(total=9)], waiting_for=why)
+    shown = job_text(snapshot)
+    assert shown.split("\n")[2].split()[-1] == "waits"
+    assert shown.endswith("\n\nWaiting behind jobs of higher priority (Priority).")
+    assert why in job_line(snapshot)
+    assert "Waiting behind jobs" in job_html(snapshot)
+    assert why in jobs_html([snapshot.job], {12: snapshot.steps})
+    over = make_snapshot([make_step(total=9)], waiting_for=why, status="cancelled")
+    assert "Waiting" not in job_text(over)
+
+
+def test_silence_of_a_scheduler_is_told_while_units_run() -> None:
+    steps = [make_step(total=9, done=2, running=3)]
+    shown = job_text(make_snapshot(steps, waiting_for="SLURM has not answered for 23 s"))
+    assert "3 running" in shown.split("\n")[2]
+    assert shown.endswith("SLURM has not answered for 23 s.")
+
+
+CUT_OFF = (
+    "The unit was running when its SLURM job 68_0 reached its time limit of 00:01:00 on node1; "
+    "raise `time` in the step's meta; retry runs what is missing; the worker said: slurmstepd: "
+    "error: *** JOB 72\nCANCELLED DUE TO TIME LIMIT ***. What it had done until then is not known."
+)
+REFUSED = (
+    "It never started: SLURM did not accept it: Invalid feature specification; no node of the "
+    "partition is like that: look at `constraint`."
+)
+
+
+def test_errors_are_taken_apart() -> None:
+    steps = [make_step(total=3, failed=3, status="failed")]
+    units = [failed_unit(0, CUT_OFF), failed_unit(1, CUT_OFF), failed_unit(2, REFUSED)]
+    lines = job_text(make_snapshot(steps, bad_units=units)).split("\n")
+    assert lines[5:] == [
+        "  Unit 0 (plate.zarr/B/00/0)  The unit was running when its SLURM job 68_0 reached its "
+        "time limit of 00:01:00 on node1. What it had done",
+        "    until then is not known.",
+        "    Raise `time` in the step's meta.",
+        "      slurmstepd: error: *** JOB 72",
+        "      CANCELLED DUE TO TIME LIMIT ***",
+        "  Unit 1 (plate.zarr/B/00/1)  The same as unit 0.",
+        "  Unit 2 (plate.zarr/B/00/2)  It never started: SLURM did not accept it: Invalid feature "
+        "specification.",
+        "    No node of the partition is like that: look at `constraint`.",
+        "  job.log(unit=0)  shows all that the first of them wrote",
+    ]
+    html = job_html(make_snapshot(steps, bad_units=units))
+    assert "CANCELLED DUE TO TIME LIMIT ***</pre>" in html
+    assert "is not known.<br>Raise `time`" in html
+
+
+@pytest.mark.parametrize(
+    ("error", "what", "advice", "said"),
+    [
+        ("ValueError: a; b\nc", "ValueError: a; b c", "", ""),
+        ("It never started: no such folder.", "It never started: no such folder.", "", ""),
+        (
+            "The unit was running when its worker ended. What it had done until then is not known.",
+            "The unit was running when its worker ended. What it had done until then is not known.",
+            "",
+            "",
+        ),
+        (
+            "It never started: its worker ended; the worker said: a; b.",
+            "It never started: its worker ended.",
+            "",
+            "a; b",
+        ),
+    ],
+)
+def test_what_a_message_is_made_of(error: str, what: str, advice: str, said: str) -> None:
+    assert taken_apart(error) == Message(what, advice, said)
 
 
 def test_a_cancelled_job_can_go_on() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import time
 
 import pytest
@@ -110,11 +111,26 @@ def test_units_say_what_they_took_and_why_they_failed() -> None:
 
 
 def test_columns_that_say_nothing_are_left_out() -> None:
-    head = text.units_text([make_unit(0), make_unit(1)]).split("\n")[2]
+    here = platform.node()
+    head = text.units_text([make_unit(0, node=here), make_unit(1, node=here)]).split("\n")[2]
     assert head.split() == ["Unit", "Image", "Status", "Took", "CPU", "time", "Peak", "memory"]
     head = text.units_text([make_unit(0), make_unit(1, step=1, node="other")]).split("\n")[2]
     assert "Step" in head
     assert "Node" in head
+    never_started = {"started": None, "ended": None, "cpu_seconds": None, "peak_memory": None}
+    head = text.units_text([failed_unit(0, "no", node=None, **never_started)]).split("\n")[2]
+    assert head.split() == ["Unit", "Image", "Status", "Error"]
+
+
+def test_one_other_node_is_worth_a_column() -> None:
+    assert "Node" in text.units_text([make_unit(0), make_unit(1)]).split("\n")[2]
+
+
+def test_peak_memory_is_shown_against_what_was_asked_for() -> None:
+    units = [make_unit(0), make_unit(1, step=1)]
+    shown = text.units_text(units, asked_mb={(0, "parallel"): 4000}).split("\n")
+    assert "180 / 4,000 MB" in shown[3]
+    assert "180 MB" in shown[4]
 
 
 def test_units_on_object_stores_have_a_common_folder() -> None:
@@ -220,6 +236,22 @@ def test_plans() -> None:
     assert "as the steps before leave them" in shown
     assert "as many as the part before asks for" in shown
     assert "none: this task makes images" in shown
+
+
+def test_plans_show_the_script_that_would_be_submitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    path = "/data/" + "x" * 100
+    lines = text.plan_text(make_plan(path)).split("\n")
+    assert "  #!/bin/sh" in lines
+    start = lines.index("  #!/bin/sh") + 1
+    # Chopped, as terminals do: each character is there.
+    shown = "".join(line[2:] for line in lines[start : start + 3])
+    assert shown.startswith(f"#SBATCH --comment={path}")
+    assert all(len(line) < 60 for line in lines)
+    assert "  print(plan.steps[1].phases[1].script)  prints it" in lines
+    page = html.plan_html(make_plan("x' <b>"))
+    assert "<details><summary>The script for SLURM (parallel)</summary><pre" in page
+    assert "#SBATCH --comment=x&#x27; &lt;b&gt;" in page
 
 
 def test_a_log_is_a_string_that_reads_as_it_was_written() -> None:
