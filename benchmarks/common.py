@@ -232,11 +232,12 @@ def bench_task(fractal: Fractal, name: str, *, python: str) -> Task:
     store = fractal._store
     version = f"with {python}"
     folder = f"{TASKS} {version}"
-    if store.task_groups.find_folder(folder) is None:
+    resource = store.resources.get("Local resource")
+    if store.task_groups.find_folder(resource.id, folder) is None:
         manifest = json.loads((TASKS / "__FRACTAL_MANIFEST__.json").read_text())
         store.task_groups.add(
             entries=manifest["task_list"],
-            resource_id=store.resources.get("Local resource").id,
+            resource_id=resource.id,
             package="bench-tasks",
             version=version,
             origin="wheel",

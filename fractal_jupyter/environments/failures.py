@@ -65,6 +65,10 @@ _BUILD_FAILURES: dict[str, tuple[type[FractalError], str]] = {
         "No environment can be made with {python}; it says:\n{output}\nIf a part of Python is "
         "missing (ensurepip, python3-venv), install that, or switch uv on.",
     ),
+    "bring-uv": (
+        CollectionError,
+        "uv was copied to {output}, and is not there any more. Collect again.",
+    ),
     "no-tool": (CollectionError, "The installer cannot be started: {output}"),
     "in-progress": (
         BuildInProgress,

@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["MODULES", "program"]
 
-MODULES = ("messages", "claim", "bytecode", "inspection", "build")
+MODULES = ("messages", "claim", "bytecode", "inspection", "tools", "build")
 
 # Makes a package of the texts it reads, and calls `main` of the one that is asked for. The
 # document is handed on, so that the program can start a part of itself on another interpreter.

@@ -1,4 +1,4 @@
-"""Where uv is.
+"""Where uv is, and how it gets to hosts that have none.
 
 uv comes with this package (its wheel holds the program), takes its settings from the same places
 as always (`UV_INDEX…`, `uv.toml` of the user), and does not read `pip.conf`.
@@ -6,11 +6,50 @@ as always (`UV_INDEX…`, `uv.toml` of the user), and does not read `pip.conf`.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-__all__ = ["find_uv"]
+from fractal_jupyter.environments.on_host.tools import kind_of_machine
+from fractal_jupyter.hosts.base import Host
+
+__all__ = ["CarriedUv", "find_uv"]
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedUv:
+    """The uv of a host, or else this machine's, brought there once.
+
+    Attributes:
+        program: path of uv on this machine.
+        folder: the folder of the host that it is brought to.
+    """
+
+    program: str
+    folder: str
+
+    @property
+    def path(self) -> str:
+        """Where it is on the host: a new one does not take the place of one in use."""
+        return f"{self.folder}/uv-{_digest(self.program)[:16]}"
+
+    def document(self) -> dict[str, Any]:
+        """Return what the program on the host has to know, see `on_host.tools`."""
+        return {"path": self.path, "kind": kind_of_machine()}
+
+    def bring(self, host: Host) -> None:
+        """Copy it to a host."""
+        host.mkdir(self.folder)
+        host.put(self.program, self.path, mode=0o755)
+
+
+@functools.cache
+def _digest(program: str) -> str:
+    return hashlib.sha256(Path(program).read_bytes()).hexdigest()
 
 
 def find_uv(explicit: str | None = None) -> str | None:

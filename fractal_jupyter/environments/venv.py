@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from fractal_jupyter.environments.failures import build_error
 from fractal_jupyter.environments.inspect import check_manifest
 from fractal_jupyter.environments.shipping import program
 from fractal_jupyter.environments.spec import BuildRequest, PackageSpec
+from fractal_jupyter.environments.uv import CarriedUv
 from fractal_jupyter.errors import CollectionError, InterpreterError, PackageNotFound
 from fractal_jupyter.hosts.base import CommandResult, Host
 
@@ -61,7 +62,7 @@ class VenvBuilder:
         self,
         host: Host,
         *,
-        uv: str | None,
+        uv: str | CarriedUv | None,
         cache_dir: str | None = None,
         pip_cache_dir: str | None = None,
     ) -> None:
@@ -69,7 +70,8 @@ class VenvBuilder:
 
         Args:
             host: where the environments will be.
-            uv: path of uv on that host; None: use pip.
+            uv: path of uv on that host, or one to bring along if it has none that runs; None:
+                use pip.
             cache_dir: a folder of the host, best on the file system of the environments, so that
                 they share files with it and each other; for uv's cache and for bytecode. None:
                 uv's own choice, and bytecode is not shared.
@@ -105,13 +107,11 @@ class VenvBuilder:
             HostError: the host does not do what it should.
         """
         argv, stdin = program(request.interpreter, "build", self._document(request, wait=wait))
-        listener = _Listener(log, pulse)
-        result = self._host.run(
-            argv,
-            stdin=stdin,
-            env=self._host.build_environment(),
-            on_output=listener.hear,
-        )
+        listener, result = self._run(argv, stdin, log, pulse)
+        if listener.lacks_uv and isinstance(self._uv, CarriedUv):
+            log(f"{self._host.name} has no uv: copying ours to {self._uv.path}")
+            self._uv.bring(self._host)
+            listener, result = self._run(argv, stdin, log, pulse)
         if listener.failure is not None:
             reason, output = listener.failure["reason"], _blank(listener.failure["output"])
             raise build_error(reason, output, request)
@@ -123,6 +123,19 @@ class VenvBuilder:
             self._host.remove(request.folder)
             raise
         return _built(listener.built)
+
+    def _run(
+        self, argv: Sequence[str], stdin: bytes, log: Log, pulse: Pulse | None
+    ) -> tuple[_Listener, CommandResult]:
+        """Run the program on the host to its end; return what it has told, and how it ended."""
+        listener = _Listener(log, pulse)
+        result = self._host.run(
+            argv,
+            stdin=stdin,
+            env=self._host.build_environment(),
+            on_output=listener.hear,
+        )
+        return listener, result
 
     def _document(self, request: BuildRequest, *, wait: bool) -> dict[str, Any]:
         """Return the request as the program on the host wants it."""
@@ -141,7 +154,7 @@ class VenvBuilder:
             "package": request.package.name,
             "folder": request.folder,
             "share": request.share,
-            "uv": self._uv,
+            "uv": self._uv.document() if isinstance(self._uv, CarriedUv) else self._uv,
             "cache_dir": cache and f"{cache}/uv",
             "pip_cache_dir": self._pip_cache_dir,
             "bytecode_store": cache and f"{cache}/bytecode",
@@ -176,6 +189,11 @@ class _Listener:
         self._log = log
         self._pulse = pulse
         self._rest = b""
+
+    @property
+    def lacks_uv(self) -> bool:
+        """Whether the host has no uv yet, and could run ours."""
+        return self.failure is not None and self.failure["reason"] == "bring-uv"
 
     def hear(self, chunk: bytes) -> None:
         """Take in a piece of output."""

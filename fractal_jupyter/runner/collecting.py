@@ -11,18 +11,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fractal_jupyter.environments.reach import first_out_of_reach
 from fractal_jupyter.environments.spec import BuildRequest, PackageSpec, parse_requirement
-from fractal_jupyter.environments.uv import find_uv
+from fractal_jupyter.environments.uv import CarriedUv, find_uv
 from fractal_jupyter.environments.venv import BuiltEnvironment, VenvBuilder
-from fractal_jupyter.errors import FileMissing, PackageNotFound
+from fractal_jupyter.errors import (
+    CollectionError,
+    FileMissing,
+    InterpreterError,
+    PackageNotFound,
+)
+from fractal_jupyter.hosts.base import Capability, Host
 from fractal_jupyter.hosts.local import LocalHost
 from fractal_jupyter.models.manifest import parse_manifest
+from fractal_jupyter.models.profile import Profile, parse_profile
 from fractal_jupyter.models.resource import Resource
+from fractal_jupyter.runner.backend import make_backend
 from fractal_jupyter.runner.submission import missing_path, usable_resource
 from fractal_jupyter.store.records import ProfileRecord, TaskGroupRecord
 from fractal_jupyter.store.store import Store
 
 LOG_SECONDS = 1.0
+# Below the folder of the environments, with what all of them share.
+CACHE_FOLDER = ".cache"
+UV_FOLDER = ".uv"
 # What a folder has in it while an environment is built there; see `environments.on_host.claim`.
 CLAIM_PREFIX = ".claim-"
 
@@ -45,6 +57,9 @@ def collect(
 ) -> TaskGroupRecord:
     """Build the environment that is asked for, unless it is there, and record its tasks.
 
+    It is built where the tasks of the profile run, by the profile's user; where that is another
+    user of this machine, by us, so that the other one can run it.
+
     An environment that is not whole any more is built again, and keeps its task group. Of two
     who collect the same at once, one builds, the other waits, and both get the one task group.
 
@@ -55,25 +70,35 @@ def collect(
 
     Raises:
         CollectionError: With the reason in words; nothing is left behind.
+        HostError: The machine that the environment is for cannot be used.
     """
     resource_record = store.resources.by_id(request.profile.resource_id)
     resource = usable_resource(resource_record)
     package = parse_requirement(request.requirement)
     package = replace(package, extras=tuple(dict.fromkeys((*package.extras, *request.extras))))
     python_version, interpreter = resource.python_interpreter(request.python)
-    folder = _folder(resource, request, package, python_version)
-    known = store.task_groups.find_folder(str(folder))
+    site = _site(resource, parse_profile(request.profile.document))
+    folder = _folder(site.tasks_dir, request, package, python_version)
+    known = store.task_groups.find_folder(resource_record.id, str(folder))
     if known is not None:
-        missing = missing_path(known)
-        if missing is None:
+        if missing_path(known, site.reader) is None:
             log(f"{known.package} {known.version} is there already, in {folder}.")
             return known
-        log(f"{missing} is not there any more: building the environment again.")
-        _clear(str(folder))
+        missing = missing_path(known, site.builder)
+        if missing is not None:
+            log(f"{missing} is not there any more: building the environment again.")
+            _clear(site.builder, str(folder))
+    site.check(interpreter)
     activity = store.activities.begin(action="collect", subject=request.requirement)
     lines = _ActivityLog(store, activity.id, log)
     try:
-        built = _builder(resource, uv=request.uv).build(
+        builder = VenvBuilder(
+            site.builder,
+            uv=site.uv() if request.uv else None,
+            cache_dir=f"{site.tasks_dir}/{CACHE_FOLDER}",
+            pip_cache_dir=resource.pip_cache_dir,
+        )
+        built = builder.build(
             BuildRequest(
                 package=package,
                 interpreter=interpreter,
@@ -81,9 +106,11 @@ def collect(
                 pins_before=request.pins_before,
                 pins_after=request.pins_after,
                 folder=str(folder),
+                share=site.is_shared,
                 configured=tuple(resource.tasks_python_config.versions),
             ),
             log=lines,
+            pulse=lines.flush_in_time,
         )
         group = store.task_groups.add(
             entries=_entries(built),
@@ -96,6 +123,7 @@ def collect(
                 "extras": list(package.extras),
                 "pins_before": request.pins_before,
                 "pins_after": request.pins_after,
+                **site.remembered,
             },
             folder=str(folder),
             python_version=python_version,
@@ -114,6 +142,63 @@ def collect(
     return group
 
 
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """Where the environments of a profile are.
+
+    Attributes:
+        tasks_dir: Their folder.
+        builder: Who makes them.
+        reader: Who runs them: the profile's user.
+        remembered: What a task group has to remember of this.
+    """
+
+    tasks_dir: str
+    builder: Host
+    reader: Host
+    remembered: dict[str, Any]
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether another user than the one who builds has to run them."""
+        return self.builder is not self.reader
+
+    def uv(self) -> str | CarriedUv | None:
+        """The uv to build with: ours, here or brought along; None when we have none."""
+        found = find_uv()
+        if found is None or isinstance(self.builder, LocalHost):
+            return found
+        return CarriedUv(found, f"{self.tasks_dir}/{UV_FOLDER}")
+
+    def check(self, interpreter: str) -> None:
+        """Raise `CollectionError` when the other user could not run what is built."""
+        if not self.is_shared:
+            return
+        folders = [Path(self.tasks_dir), *Path(self.tasks_dir).parents]
+        doors = [f"{folder}/." for folder in reversed(folders) if folder.exists()]
+        closed = first_out_of_reach(self.reader, [*doors, interpreter])
+        if closed == interpreter:
+            raise InterpreterError(
+                f"{interpreter} cannot be reached on {self.reader.name}. Give a Python that all "
+                "users can run in tasks_python_config of the resource."
+            )
+        if closed is not None:
+            raise CollectionError(
+                f"The folder {closed.removesuffix('/.') or '/'} is closed on {self.reader.name}, "
+                f"so environments in {self.tasks_dir} could not be used. Open it (chmod o+rx), or "
+                "choose another tasks_local_dir in the resource."
+            )
+
+
+def _site(resource: Resource, profile: Profile) -> _Site:
+    reader = make_backend(resource, profile).host
+    builder = reader if Capability.RUN_ANY in reader.capabilities else LocalHost()
+    if profile.tasks_remote_dir is None:
+        return _Site(resource.tasks_local_dir, builder, reader, {})
+    remembered = {"tasks_remote_dir": profile.tasks_remote_dir}
+    return _Site(profile.tasks_remote_dir, builder, reader, remembered)
+
+
 class _ActivityLog:
     """Passes lines on, and adds them to the log of an activity about once a second."""
 
@@ -127,6 +212,10 @@ class _ActivityLog:
     def __call__(self, line: str) -> None:
         self._log(line)
         self._lines.append(line + "\n")
+        self.flush_in_time()
+
+    def flush_in_time(self) -> None:
+        """Write what has waited for long enough."""
         if time.monotonic() - self._last > LOG_SECONDS:
             self.flush()
 
@@ -137,22 +226,11 @@ class _ActivityLog:
         self._lines, self._last = [], time.monotonic()
 
 
-def _clear(folder: str) -> None:
+def _clear(host: Host, folder: str) -> None:
     """Remove what is left of an environment, unless somebody is building it again already."""
-    host = LocalHost()
     with suppress(FileMissing):
         if not any(entry.name.startswith(CLAIM_PREFIX) for entry in host.list(folder)):
             host.remove(folder)
-
-
-def _builder(resource: Resource, *, uv: bool) -> VenvBuilder:
-    cache = PurePosixPath(resource.tasks_local_dir) / ".cache"
-    return VenvBuilder(
-        LocalHost(),
-        uv=find_uv() if uv else None,
-        cache_dir=str(cache),
-        pip_cache_dir=resource.pip_cache_dir,
-    )
 
 
 def _entries(built: BuiltEnvironment) -> list[dict[str, Any]]:
@@ -166,7 +244,7 @@ def _entries(built: BuiltEnvironment) -> list[dict[str, Any]]:
 
 
 def _folder(
-    resource: Resource, request: CollectionRequest, package: PackageSpec, python_version: str
+    tasks_dir: str, request: CollectionRequest, package: PackageSpec, python_version: str
 ) -> PurePosixPath:
     """Where the environment goes: the same for the same request, another for any other."""
     wheel = _wheel_digest(package.wheel) if package.wheel else ""
@@ -180,7 +258,7 @@ def _folder(
     digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]
     version = package.version or "newest"
     name = f"{version}-py{python_version}-{digest}"
-    return PurePosixPath(resource.tasks_local_dir) / package.name / name
+    return PurePosixPath(tasks_dir) / package.name / name
 
 
 def _wheel_digest(wheel: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from fractal_jupyter.engine.filters import (
     step_type_filter,
 )
 from fractal_jupyter.environment import job_environment
+from fractal_jupyter.environments.reach import first_out_of_reach
 from fractal_jupyter.errors import (
     Ambiguous,
     FractalError,
@@ -25,6 +26,7 @@ from fractal_jupyter.errors import (
     InvalidDocument,
     NotAllowed,
 )
+from fractal_jupyter.hosts.base import Host
 from fractal_jupyter.models.documents import problems_in
 from fractal_jupyter.models.images import Image, Scalar
 from fractal_jupyter.models.manifest import TaskEntry
@@ -131,6 +133,8 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
         _prepare_step(store, resource_record, backend, request, position)
         for position in range(request.first, last + 1)
     ]
+    used = {step["request"]["task_group_id"] for step in steps}
+    _check_environments(map(store.task_groups.get, used), backend.host, request.profile.name)
     _check_first_images(
         store.datasets.images(request.dataset.id),
         steps[0],
@@ -213,20 +217,26 @@ def resolve_task(
     store: Store,
     *,
     resource: ResourceRecord,
+    profile: ProfileRecord,
     name: str,
     version: str | None = None,
     package: str | None = None,
 ) -> tuple[TaskRecord, TaskGroupRecord]:
     """Find a task by name among the active task groups of a resource.
 
+    Those that were built in the folder of a profile are for profiles with that folder.
+
     Raises:
         NotFound: No task group of the resource has it.
         Ambiguous: Several have, and neither version nor package tells them apart.
     """
+    own_folder = parse_profile(profile.document).tasks_remote_dir
     groups = {
         group.id: group
         for group in store.task_groups.all()
-        if group.active and group.resource_id == resource.id
+        if group.active
+        and group.resource_id == resource.id
+        and group.request.get("tasks_remote_dir") in (None, own_folder)
     }
     here = [task for task in store.task_groups.tasks() if task.task_group_id in groups]
     named = [task for task in here if task.name == name]
@@ -251,22 +261,30 @@ def resolve_task(
     return found[-1]
 
 
-def missing_path(group: TaskGroupRecord) -> str | None:
-    """What of a task group's environment is not there any more, if something is not."""
-    needed = (group.python, group.package_root)
-    return next((path for path in needed if path and not Path(path).exists()), None)
+def missing_path(group: TaskGroupRecord, host: Host) -> str | None:
+    """What of a task group's environment a host's user does not find, if there is something."""
+    return first_out_of_reach(host, _needed(group))
 
 
-def _check_environment(group: TaskGroupRecord) -> None:
-    missing = missing_path(group)
+def _needed(group: TaskGroupRecord) -> list[str]:
+    root = group.package_root and f"{group.package_root}/."
+    return [path for path in (group.python, root) if path]
+
+
+def _check_environments(groups: Iterable[TaskGroupRecord], host: Host, profile: str) -> None:
+    """Ask a host once whether the environments of several task groups are all there."""
+    owners = {path: group for group in groups for path in _needed(group)}
+    missing = first_out_of_reach(host, owners) if owners else None
     if missing is not None:
+        group = owners[missing]
         raise NotAllowed(
-            f"The environment of {group.package} {group.version} is incomplete: {missing} is not "
-            f"there any more. Build it again: {_collect_call(group)}."
+            f"The environment of {group.package} {group.version} is incomplete: "
+            f"{missing.removesuffix('/.')} is not to be found on {host.name}. Build it again: "
+            f"{_collect_call(group, profile)}."
         )
 
 
-def _collect_call(group: TaskGroupRecord) -> str:
+def _collect_call(group: TaskGroupRecord, profile: str) -> str:
     """What a user types to get an environment like that of a task group."""
     asked = group.request
     extras = f"[{','.join(asked['extras'])}]" if asked.get("extras") else ""
@@ -274,6 +292,7 @@ def _collect_call(group: TaskGroupRecord) -> str:
     if group.origin == "wheel" and "requirement" in asked:
         requirement = asked["requirement"] + extras
     options = {
+        "profile": profile,
         "python": group.python_version,
         "pins": asked.get("pins_after"),
         "pins_before": asked.get("pins_before"),
@@ -308,9 +327,13 @@ def _prepare_step(
     step = request.steps[position]
     try:
         task, group = resolve_task(
-            store, resource=resource, name=step.task, version=step.version, package=step.package
+            store,
+            resource=resource,
+            profile=request.profile,
+            name=step.task,
+            version=step.version,
+            package=step.package,
         )
-        _check_environment(group)
         entry = TaskEntry.model_validate(task.entry)
         non_parallel, parallel = route_arguments(
             entry,

@@ -59,7 +59,7 @@ task_groups = Table(
     Column("version", String),
     Column("origin", String, nullable=False),
     Column("request", JSON, nullable=False),
-    Column("folder", String, nullable=False, unique=True),
+    Column("folder", String, nullable=False),
     Column("python_version", String, nullable=False),
     Column("python", String),
     Column("package_root", String),
@@ -67,6 +67,8 @@ task_groups = Table(
     Column("size_bytes", BigInteger),
     Column("active", Boolean, nullable=False),
     Column("created", Float, nullable=False),
+    # another resource may be another machine, where the folder is another one
+    UniqueConstraint("resource_id", "folder"),
 )
 
 activities = Table(

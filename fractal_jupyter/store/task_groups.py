@@ -36,20 +36,20 @@ class TaskGroups:
             raise NotFound(f"There is no task group with the id {key}.")
         return TaskGroupRecord.from_row(row)
 
-    def find_folder(self, folder: str) -> TaskGroupRecord | None:
-        """The task group whose environment is in `folder`, or None."""
+    def find_folder(self, resource_id: int, folder: str) -> TaskGroupRecord | None:
+        """The task group of a resource whose environment is in `folder`, or None."""
         with self._database.read() as connection:
             row = connection.execute(
-                sa.select(task_groups).where(task_groups.c.folder == folder)
+                sa.select(task_groups).where(*_place(resource_id, folder))
             ).one_or_none()
         return None if row is None else TaskGroupRecord.from_row(row)
 
     def add(self, *, entries: Sequence[dict[str, Any]], **values: Any) -> TaskGroupRecord:
         """Add a task group with its tasks (the entries of the manifest), in one transaction.
 
-        A folder holds one environment. When there is a task group of that folder already, because
-        somebody else has just added it or because its environment was built again, it stays, and
-        gets these values and tasks.
+        A folder holds one environment. When the resource has a task group of that folder already,
+        because somebody else has just added it or because its environment was built again, it
+        stays, and gets these values and tasks.
         """
         try:
             with self._database.write() as connection:
@@ -73,7 +73,7 @@ def _put(
 ) -> TaskGroupRecord:
     known = connection.execute(
         sa.update(task_groups)
-        .where(task_groups.c.folder == values["folder"])
+        .where(*_place(values["resource_id"], values["folder"]))
         .values(active=True, **values)
         .returning(*task_groups.c)
     ).one_or_none()
@@ -91,6 +91,10 @@ def _put(
         [{"task_group_id": row.id, "name": entry["name"], "entry": entry} for entry in entries],
     )
     return TaskGroupRecord.from_row(row)
+
+
+def _place(resource_id: int, folder: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return task_groups.c.resource_id == resource_id, task_groups.c.folder == folder
 
 
 class Activities:

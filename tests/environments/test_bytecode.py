@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> str:
 
 def fill(env: Path, store: str | None) -> list[bytecode.Source]:
     """Give an environment its bytecode; return what had to be compiled."""
-    sources, _ = bytecode.survey(str(env), share=False)
+    sources, _ = bytecode.survey(str(env))
     missing = bytecode.link(sources, store)
     bytecode.compile_all(missing, store, alive=env)
     return missing
@@ -65,7 +65,7 @@ def run(env: Path) -> str:
 
 
 def test_surveys_sources_and_sizes(env: Path) -> None:
-    sources, size = bytecode.survey(str(env), share=False)
+    sources, size = bytecode.survey(str(env))
     names = [source.path.rpartition("package/")[2] for source in sources]
     assert names == ["__init__.py", "main.py", "null.py", "python2.py"]
     files = [path for path in env.rglob("*") if path.is_file() and not path.is_symlink()]
@@ -134,7 +134,7 @@ def test_without_hard_links_there_are_copies(
 
 
 def test_stops_when_the_environment_has_gone(env: Path, store: str) -> None:
-    sources, _ = bytecode.survey(str(env), share=False)
+    sources, _ = bytecode.survey(str(env))
     bytecode.compile_all(sources, store, alive=env / "environment.json")
     assert not compiled(env).exists()
     assert not Path(store).exists()
@@ -147,7 +147,7 @@ def test_lets_everybody_read(env: Path) -> None:
     for path in (env / "lib", env / "lib" / "package"):
         path.chmod(0o700)
     (env / "lib" / "package" / "main.py").chmod(0o600)
-    bytecode.survey(str(env), share=True)
+    bytecode.let_all_read(str(env))
     modes = {
         name: stat.S_IMODE((env / "lib" / "package" / name).stat().st_mode)
         for name in (".", "program", "main.py")

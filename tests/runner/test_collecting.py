@@ -66,6 +66,7 @@ def test_an_environment_that_was_deleted_is_built_again(
 ) -> None:
     make_task_wheel(index.folder)
     group = fractal.collect("my-tasks==1.0")
+    wait_until((Path(group.folder) / "bytecode").exists)
     path = Path(group.folder) / gone
     assert group.python is not None
     if path.is_dir():
@@ -82,10 +83,14 @@ def test_a_task_without_its_environment_is_refused(fractal: Fractal, index: Pack
     make_task_wheel(index.folder)
     group = fractal.collect("my-tasks==1.0", pins={"setuptools": "99.0"})
     dataset = make_dataset(fractal, 1)
+    wait_until((Path(group.folder) / "bytecode").exists)
     shutil.rmtree(group.folder)
     version = group.python_version
-    call = f"fractal.collect('my-tasks==1.0', python='{version}', pins={{'setuptools': '99.0'}})"
-    with pytest.raises(NotAllowed, match="is not there any more") as raised:
+    call = (
+        "fractal.collect('my-tasks==1.0', profile='Local profile', "
+        f"python='{version}', pins={{'setuptools': '99.0'}})"
+    )
+    with pytest.raises(NotAllowed, match="is not to be found on this machine") as raised:
         fractal.submit("Do it", dataset)
     assert str(raised.value).endswith(f"Build it again: {call}.")
     assert len(fractal.jobs.list()) == 0

@@ -37,6 +37,7 @@ from .claim import (
     take_over,
 )
 from .messages import Failure, log, report, send
+from .tools import choose_uv
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _PATIENCE = 3.0
@@ -51,8 +52,8 @@ def main(document: Mapping[str, Any]) -> int:
 
     The request: `python_version`; `folder`; `package` (a name); `requirements` (what to install);
     `pins_after` (what to install then, whatever it breaks); `wheel` (null, or a file name and its
-    content in base64); `uv` (its path; null: pip); `cache_dir` and `pip_cache_dir` (null: where
-    the tool has it); `bytecode_store` (null: none); `share` (let everybody read the environment);
+    content in base64); `uv` (see `choose_uv`); `cache_dir` and `pip_cache_dir` (null: where the
+    tool has it); `bytecode_store` (null: none); `share` (let everybody read the environment);
     `identity` (the same for what is the same environment); `wait` (for another process that
     builds it).
 
@@ -86,21 +87,28 @@ def _find_or_build(
     document: Mapping[str, Any], folder: Path
 ) -> tuple[dict[str, Any], list[bytecode.Source]]:
     request = document["request"]
+    if is_complete(folder):
+        return _existing(folder, request), []
+    request = {**request, "uv": choose_uv(request["uv"])}
     while True:
         claim = take(folder)
         if claim is None and is_complete(folder):
-            return _existing(folder, request["identity"]), []
+            return _existing(folder, request), []
         if claim is None:
             claim = _after_the_owner(folder, wait=request["wait"])
         if claim is not None:
-            return _build(document, claim)
+            return _build({**document, "request": request}, claim)
 
 
-def _existing(folder: Path, identity: str) -> dict[str, Any]:
+def _existing(folder: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / METADATA).read_text())
-    if found["identity"] != identity:
+    if found["identity"] != request["identity"]:
         raise Failure("other-environment", ", ".join(found["requirements"]))
     log("This environment is there already.")
+    if request["share"] and not found.get("shared"):
+        _share(folder, bytecode.survey(str(folder / "venv"))[0], request["bytecode_store"])
+        found["shared"] = True
+        _describe(folder, found)
     return found
 
 
@@ -176,14 +184,14 @@ class _Build:
         (self._venv / ".lock").unlink(missing_ok=True)
         log("Looking for the tasks")
         inspected = self._inspect()
-        sources, size = bytecode.survey(str(self._venv), share=request["share"])
-        sources = bytecode.link(sources, request["bytecode_store"])
-        if request["share"] and sources:
-            log(f"Compiling {len(sources)} files: others cannot do that later")
-            bytecode.compile_all(sources, request["bytecode_store"], alive=self._python)
+        sources, size = bytecode.survey(str(self._venv))
+        if request["share"]:
+            _share(self._folder, sources, request["bytecode_store"])
             sources = []
-        if not sources:
-            (self._folder / bytecode.MARKER).touch()
+        else:
+            sources = bytecode.link(sources, request["bytecode_store"])
+            if not sources:
+                (self._folder / bytecode.MARKER).touch()
         return self._complete(inspected, size), sources
 
     def _unpack_wheel(self, requirements: list[str]) -> list[str]:
@@ -247,11 +255,10 @@ class _Build:
             "size": size,
             "identity": self._request["identity"],
             "requirements": [*self._request["requirements"], *self._request["pins_after"]],
+            "shared": self._request["share"],
             "built": time.time(),
         }
-        temporary = self._folder / (METADATA + ".part")
-        temporary.write_text(json.dumps(facts, indent=1))
-        temporary.rename(self._folder / METADATA)
+        _describe(self._folder, facts)
         return facts
 
     def _run(self, command: Sequence[str], step: str) -> None:
@@ -277,6 +284,24 @@ class _Build:
         child.stdout.close()
         if child.wait():
             raise Failure(step, "\n".join(output))
+
+
+def _describe(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write what an environment is, and that it is complete."""
+    temporary = folder / f"{METADATA}.{os.getpid()}.part"
+    temporary.write_text(json.dumps(facts, indent=1))
+    temporary.rename(folder / METADATA)
+
+
+def _share(folder: Path, sources: list[bytecode.Source], store: str | None) -> None:
+    """Let everybody run an environment: bytecode that is missing could not be written by others."""
+    missing = bytecode.link(sources, store)
+    if missing:
+        log(f"Compiling {len(missing)} files: others cannot do that later")
+        bytecode.compile_all(missing, store, alive=folder / "venv")
+    (folder / bytecode.MARKER).touch()
+    bytecode.open_folder(str(folder.parent))
+    bytecode.let_all_read(str(folder))
 
 
 class _Watch(threading.Thread):

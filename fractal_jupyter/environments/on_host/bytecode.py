@@ -21,7 +21,7 @@ import stat
 import sys
 import uuid
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,12 +43,8 @@ class Source(NamedTuple):
     size: int
 
 
-def survey(folder: str, *, share: bool) -> tuple[list[Source], int]:
+def survey(folder: str) -> tuple[list[Source], int]:
     """Walk through an environment.
-
-    Args:
-        folder: the environment.
-        share: whether to let everybody read what the owner can read, whatever the umask was.
 
     Returns:
         Its Python files, without those of the packages' own tests (a third of all, and nobody
@@ -56,25 +52,40 @@ def survey(folder: str, *, share: bool) -> tuple[list[Source], int]:
     """
     sources: list[Source] = []
     total = 0
+    for entry in _walk(folder):
+        if entry.is_dir():
+            continue
+        status = entry.stat()
+        total += status.st_size
+        inside = os.path.dirname(entry.path)[len(folder) :] + "/"
+        if entry.name.endswith(".py") and _TESTS not in inside:
+            sources.append(Source(entry.path, int(status.st_mtime), status.st_size))
+    return sorted(sources), total
+
+
+def let_all_read(folder: str) -> None:
+    """Let everybody read what the owner of a folder can, below it too, whatever the umask was."""
+    open_folder(folder)
+    for entry in _walk(folder):
+        _let_read(entry.path, entry.stat().st_mode)
+
+
+def open_folder(folder: str) -> None:
+    """Let everybody into a folder of ours."""
+    _let_read(folder, os.stat(folder).st_mode)
+
+
+def _walk(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Yield everything below a folder, links left out."""
     pending = [folder]
     while pending:
-        current = pending.pop()
-        if share:
-            _let_read(current, os.stat(current).st_mode)
-        with os.scandir(current) as entries:
+        with os.scandir(pending.pop()) as entries:
             for entry in entries:
                 if entry.is_symlink():
                     continue
                 if entry.is_dir():
                     pending.append(entry.path)
-                    continue
-                status = entry.stat()
-                total += status.st_size
-                if share:
-                    _let_read(entry.path, status.st_mode)
-                if entry.name.endswith(".py") and _TESTS not in current[len(folder) :] + "/":
-                    sources.append(Source(entry.path, int(status.st_mtime), status.st_size))
-    return sorted(sources), total
+                yield entry
 
 
 def link(sources: Iterable[Source], store: str | None) -> list[Source]:

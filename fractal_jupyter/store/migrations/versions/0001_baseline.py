@@ -125,7 +125,9 @@ def upgrade() -> None:
             ["resource_id"], ["resources.id"], name=op.f("fk_task_groups_resource_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_task_groups")),
-        sa.UniqueConstraint("folder", name=op.f("uq_task_groups_folder")),
+        sa.UniqueConstraint(
+            "resource_id", "folder", name=op.f("uq_task_groups_resource_id_folder")
+        ),
     )
     with op.batch_alter_table("task_groups", schema=None) as batch_op:
         batch_op.create_index(
