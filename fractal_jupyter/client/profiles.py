@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from fractal_jupyter.client.listing import Listing, Shown
-from fractal_jupyter.errors import InvalidDocument
+from fractal_jupyter.errors import InvalidDocument, NotAllowed
 from fractal_jupyter.models.profile import Profile as ProfileDocument
 from fractal_jupyter.models.profile import parse_profile
-from fractal_jupyter.models.resource import LocalResource, parse_resource
+from fractal_jupyter.models.resource import LocalResource, SlurmSSHResource, parse_resource
 from fractal_jupyter.runner.checks import Check, check_resource
 from fractal_jupyter.runner.slurm_checks import check_profiles
 from fractal_jupyter.store.records import ProfileRecord, ResourceRecord
@@ -138,6 +138,28 @@ class Profiles:
             html=checks_html,
             text=checks_text,
         )
+
+    def trust(self, name: str, fingerprint: str) -> str:
+        """Vouch for the key of the host of a profile, after comparing it with what its owner says.
+
+        Args:
+            name: The name of a profile of a `slurm_ssh` resource.
+            fingerprint: Of the key, `SHA256:…`, as the host's administrator tells it.
+
+        Returns:
+            The file of known hosts that the key was written to.
+
+        Raises:
+            NotAllowed: The profile is not for SSH.
+            AccessDenied: The host shows another key.
+        """
+        record = self._store.profiles.get(name)
+        resource = parse_resource(self._store.resources.by_id(record.resource_id).document)
+        if not isinstance(resource, SlurmSSHResource):
+            raise NotAllowed(f"The profile {name!r} does not use SSH: there is no key to trust.")
+        from fractal_jupyter.hosts.ssh import trust  # takes long to import
+
+        return trust(resource.host, fingerprint)
 
     def remove(self, name: str) -> None:
         """Remove a profile; raises `InUse` while an unfinished job uses it."""

@@ -96,6 +96,8 @@ def test_a_host_that_nobody_has_vouched_for_is_refused(
     with pytest.raises(HostKeyUnknown, match=sshd.fingerprint.replace("+", r"\+")):
         fractal.submit("Toy Parallel", images(fractal, user_folder, 1))
     assert len(fractal.jobs.list()) == 0
+    assert fractal.profiles.trust("cluster", sshd.fingerprint) == str(sshd.known_hosts)
+    assert fractal.submit("Toy Parallel", "plate").wait(60).status == "done"
 
 
 def test_check_submits_a_real_job(fractal: Fractal) -> None:
