@@ -10,11 +10,14 @@ import functools
 import hashlib
 import os
 import shutil
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fractal_jupyter.environments.explain import last_lines
 from fractal_jupyter.environments.on_host.tools import kind_of_machine
+from fractal_jupyter.errors import CollectionError
 from fractal_jupyter.hosts.base import Host
 
 __all__ = ["CarriedUv", "find_uv"]
@@ -41,10 +44,40 @@ class CarriedUv:
         """Return what the program on the host has to know, see `on_host.tools`."""
         return {"path": self.path, "kind": kind_of_machine()}
 
-    def bring(self, host: Host) -> None:
-        """Copy it to a host."""
-        host.mkdir(self.folder)
-        host.put(self.program, self.path, mode=0o755)
+    def bring(self, host: Host, *, python: str) -> None:
+        """Copy it to a host, with an interpreter there that unpacks it.
+
+        Raises:
+            CollectionError: It cannot be written there.
+            HostError: The host does not do what it should.
+        """
+        packed = zlib.compress(Path(self.program).read_bytes(), 1)
+        result = host.run([python, "-I", "-c", _UNPACK, self.path], stdin=packed)
+        if result.exit_code:
+            raise CollectionError(
+                f"uv cannot be copied to {self.path} on {host.name}: "
+                f"{last_lines(result.error_text, 1)}. Check that you may write there, and that "
+                "the disk is not full; or collect without it (uv=False)."
+            )
+
+
+# The program is 40 MB, and half of that when packed.
+_UNPACK = """\
+import os, sys, zlib
+path = sys.argv[1]
+content = zlib.decompress(sys.stdin.buffer.read())
+os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+draft = "%s.%d.part" % (path, os.getpid())
+try:
+    with open(draft, "wb") as file:
+        file.write(content)
+    os.chmod(draft, 0o755)
+    os.rename(draft, path)
+except OSError:
+    if os.path.exists(draft):
+        os.unlink(draft)
+    raise
+"""
 
 
 @functools.cache

@@ -110,7 +110,7 @@ class VenvBuilder:
         listener, result = self._run(argv, stdin, log, pulse)
         if listener.lacks_uv and isinstance(self._uv, CarriedUv):
             log(f"{self._host.name} has no uv: copying ours to {self._uv.path}")
-            self._uv.bring(self._host)
+            self._uv.bring(self._host, python=request.interpreter)
             listener, result = self._run(argv, stdin, log, pulse)
         if listener.failure is not None:
             reason, output = listener.failure["reason"], _blank(listener.failure["output"])
