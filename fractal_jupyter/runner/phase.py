@@ -38,6 +38,8 @@ ACTIVE = ("pending", "running")
 # Ends of a batch that are the fault of what its units need: they have failed, and a retry would
 # fail as well unless something is changed. After the others, units were interrupted.
 FAULTS = frozenset({"out_of_memory", "time_limit"})
+# Batches that have met this meet it again when they are started again.
+HOPELESS = frozenset({"worker_could_not_start", "never_started"})
 
 
 @dataclass(slots=True)
@@ -446,7 +448,8 @@ class PhaseRun:
         why = self._why(live, status.reason)
         if not cancelled and status.problem is not None:
             self._explain(live, status.problem, why)
-        if not cancelled and live.fruitless < MOST_FRUITLESS_STARTS and self._is_there(live):
+        again = live.fruitless < MOST_FRUITLESS_STARTS and status.problem not in HOPELESS
+        if not cancelled and again and self._is_there(live):
             cut_off = "running" in self._left(live).values()
             if not self._reruns:
                 self._write_off(live, why, status.problem, statuses=("running",))

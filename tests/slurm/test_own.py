@@ -113,6 +113,7 @@ def test_a_unit_that_needs_too_much_memory_is_told_how_much_there_was(
     assert "`mem`" in (unit.error or "")
 
 
+@pytest.mark.slurm_faults
 def test_the_time_limit_is_told(own_fractal: MakeFractal, shared_folder: Path) -> None:
     """A minute is the shortest that SLURM has."""
     fractal = own_fractal()
