@@ -347,7 +347,7 @@ def test_a_unit_that_exhausts_memory_is_told_from_one_that_was_killed(
     result = batch.end(process)
     end = result.ends.pop(1)
     assert (end["status"], end["problem"], end["signal"]) == ("failed", "out_of_memory", 9)
-    assert end["message"].startswith("It was killed because memory ran out.")
+    assert end["message"].startswith("It was killed because memory ran out, when it used ")
     assert set(statuses(result).values()) == {"done"}
 
 

@@ -1,0 +1,341 @@
+"""The scheduler on a host that is scripted with what a real SLURM said."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fractal_jupyter.engine.slurm_options import UnitOptions
+from fractal_jupyter.errors import SchedulerError, SchedulerUnreachable
+from fractal_jupyter.hosts.fake import FakeCall, FakeHost, FakeOutcome
+from fractal_jupyter.schedulers import slurm, slurm_watch
+from fractal_jupyter.schedulers.base import BatchState, Submission
+from fractal_jupyter.schedulers.slurm import SlurmNeeds, SlurmScheduler
+from fractal_jupyter.schedulers.slurm_watch import SlurmWatch, Watched
+
+DATA = Path(__file__).parent / "data"
+
+
+class Cluster:
+    """A scripted SLURM: what its commands say next, and how often they were run."""
+
+    def __init__(self) -> None:
+        self.queue = FakeOutcome()
+        self.accounting = FakeOutcome()
+        self.config = (DATA / "scontrol" / "config.txt").read_bytes()
+        self.submit: Callable[[FakeCall], FakeOutcome] = lambda call: FakeOutcome(stdout=b"7\n")
+        self.host = FakeHost(
+            commands={
+                "env": self._env,
+                "scontrol": lambda call: FakeOutcome(stdout=self.config),
+                "sbatch": lambda call: self.submit(call),
+                "scancel": lambda call: FakeOutcome(),
+            }
+        )
+
+    def _env(self, call: FakeCall) -> FakeOutcome:
+        return self.queue if "squeue" in call.argv else self.accounting
+
+    def count(self, program: str) -> int:
+        return sum(program in call.argv for call in self.host.calls)
+
+    def scripts(self) -> list[str]:
+        return [call.stdin.decode() for call in self.host.calls if call.argv[0] == "sbatch"]
+
+    def queued(self, *lines: str) -> None:
+        self.queue = FakeOutcome(stdout="".join(f"{line}\n" for line in lines).encode())
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers are good for no time at all, and missing ones are not waited for."""
+    monkeypatch.setattr(slurm_watch, "SHORTEST_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(slurm, "INTENT_SECONDS", 0.05)
+    monkeypatch.setattr(slurm, "INTENT_LOOK_SECONDS", 0.01)
+
+
+def scheduler(cluster: Cluster, **settings: Any) -> SlurmScheduler:
+    return SlurmScheduler(
+        **{
+            "host": cluster.host,
+            "control": cluster.host,
+            "username": "alice",
+            "python": "/usr/bin/python3",
+            "poll_seconds": 0,
+            "payloads_dir": "/payloads",
+            "foreign": False,
+            **settings,
+        }
+    )
+
+
+def submission(*numbers: int, **options: Any) -> Submission:
+    needs = SlurmNeeds(
+        options=UnitOptions(**{"cpus_per_task": 1, "mem_mb": 100, **options}), side_by_side=2
+    )
+    return Submission(
+        name="fractal-1-0-abcd",
+        folder="/jobs/phase",
+        batches={number: {"units": [number]} for number in numbers},
+        needs=needs,
+    )
+
+
+def watched(job: int, element: int) -> Watched:
+    return Watched(job, element, 200, "01:00:00")
+
+
+def watch(cluster: Cluster, seconds: float = 0.0) -> SlurmWatch:
+    return SlurmWatch(cluster.host, username="alice", seconds=seconds)
+
+
+# submitting
+
+
+def test_batches_are_one_array_whose_elements_have_their_numbers(cluster: Cluster) -> None:
+    handles = scheduler(cluster).submit(submission(0, 1, 2, 7))
+    assert {number: handle["element"] for number, handle in handles.items()} == {
+        number: number for number in (0, 1, 2, 7)
+    }
+    assert {handle["job"] for handle in handles.values()} == {7}
+    assert handles[7]["output"] == "/jobs/phase/slurm-7_7.out"
+    assert handles[7]["mem_mb"] == 200
+    (script,) = cluster.scripts()
+    assert "#SBATCH --array=0-2,7\n" in script
+
+
+def test_more_batches_than_an_array_may_have_are_several(cluster: Cluster) -> None:
+    cluster.config = re.sub(rb"MaxArraySize +=.*", b"MaxArraySize = 3", cluster.config)
+    jobs = iter((7, 8, 9))
+    cluster.submit = lambda call: FakeOutcome(stdout=f"{next(jobs)}\n".encode())
+    handles = scheduler(cluster).submit(submission(*range(8)))
+    assert [(h["job"], h["element"]) for h in handles.values()] == [
+        *((7, 0), (7, 1), (7, 2)),
+        *((8, 0), (8, 1), (8, 2)),
+        *((9, 0), (9, 1)),
+    ]
+    assert ['"first_batch": 3' in script for script in cluster.scripts()] == [False, True, False]
+
+
+def test_as_many_batches_are_submitted_as_may_be(cluster: Cluster) -> None:
+    room = 5
+
+    def submit(call: FakeCall) -> FakeOutcome:
+        nonlocal room
+        line = next(n for n in call.stdin.decode().splitlines() if "--array=" in n)
+        first, _, last = line.partition("=")[2].partition("-")
+        wanted = int(last or first) - int(first) + 1
+        if wanted > room:
+            words = b"sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission "
+            return FakeOutcome(1, stderr=words + b"failed: Job violates accounting/QOS policy\n")
+        room -= wanted
+        return FakeOutcome(stdout=b"%d\n" % (20 + room))
+
+    cluster.submit = submit
+    handles = scheduler(cluster).submit(submission(*range(12)))
+    assert list(handles) == [0, 1, 2, 3, 4]
+    assert scheduler(cluster).submit(submission(5, 6)) == {}
+
+
+def test_what_is_refused_for_good_says_why(cluster: Cluster) -> None:
+    refusal = (DATA / "sbatch" / "partition.txt").read_bytes()
+    cluster.submit = lambda call: FakeOutcome(1, stderr=refusal)
+    with pytest.raises(SchedulerError, match="invalid partition") as caught:
+        scheduler(cluster).submit(submission(0))
+    assert not isinstance(caught.value, SchedulerUnreachable)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        FakeOutcome(1, stderr=(DATA / "sbatch" / "dead.txt").read_bytes()),
+        FakeOutcome(1, stderr=(DATA / "sbatch" / "hang.txt").read_bytes()),
+        FakeOutcome(0, stdout=b"who knows\n"),
+        FakeOutcome(seconds=10_000),
+    ],
+    ids=["dead", "hangs", "unreadable", "too late"],
+)
+def test_an_answer_that_is_missing_is_not_a_refusal(cluster: Cluster, outcome: FakeOutcome) -> None:
+    cluster.submit = lambda call: outcome
+    with pytest.raises(SchedulerUnreachable):
+        scheduler(cluster).submit(submission(0))
+
+
+def test_a_large_payload_travels_in_a_file(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm, "SCRIPT_SHARE", 0.001)
+    cluster.host.mkdir("/jobs/phase")
+    scheduler(cluster).submit(submission(0))
+    (script,) = cluster.scripts()
+    assert len(script) < 10_000
+    (entry,) = [e for e in cluster.host.list("/jobs/phase") if e.name.startswith("payload-")]
+    assert f'"payload": "/jobs/phase/{entry.name}"' in script
+
+
+def test_through_sudo_jobs_must_be_seen_by_others(cluster: Cluster) -> None:
+    cluster.config = (DATA / "scontrol" / "config-private.txt").read_bytes()
+    with pytest.raises(SchedulerError, match="PrivateData"):
+        scheduler(cluster, foreign=True).submit(submission(0))
+    assert scheduler(cluster).submit(submission(0))
+
+
+# finding again
+
+
+def test_batches_are_found_by_the_name_of_their_jobs(cluster: Cluster) -> None:
+    cluster.queued(
+        "5_[0-3]|PENDING|Resources|N/A|2026-11-23T04:06:14||alice|fractal-1-0-other",
+        "7_0|COMPLETED|None|N/A|2026-11-23T04:06:14|node1|alice|fractal-1-0-abcd",
+        "7_1|RUNNING|None|N/A|2026-11-23T04:06:14|node1|alice|fractal-1-0-abcd",
+        "9_[2-4,6%1]|PENDING|Resources|N/A|2026-11-23T04:06:14||alice|fractal-1-0-abcd",
+    )
+    found = scheduler(cluster).find("fractal-1-0-abcd", "/jobs/phase", range(8), intended=True)
+    assert {n: (h["job"], h["element"]) for n, h in found.items()} == {
+        1: (7, 1),
+        2: (9, 2),
+        3: (9, 3),
+        4: (9, 4),
+        6: (9, 6),
+    }
+
+
+def test_what_was_intended_is_looked_for_until_it_must_be_there(cluster: Cluster) -> None:
+    asked = scheduler(cluster)
+    assert asked.find("fractal-1-0-abcd", "/jobs/phase", [0], intended=False) == {}
+    assert cluster.count("squeue") == 1
+    assert asked.find("fractal-1-0-abcd", "/jobs/phase", [0], intended=True) == {}
+    assert cluster.count("squeue") > 2
+
+
+def test_who_does_not_answer_has_not_said_that_there_is_nothing(cluster: Cluster) -> None:
+    # as it was recorded: with exit status 0
+    cluster.queue = FakeOutcome(0, stderr=(DATA / "squeue" / "hang-stderr.txt").read_bytes())
+    with pytest.raises(SchedulerUnreachable):
+        scheduler(cluster).find("fractal-1-0-abcd", "/jobs/phase", [0], intended=False)
+
+
+# watching
+
+
+def test_one_question_is_asked_for_all_jobs_in_an_interval(cluster: Cluster) -> None:
+    cluster.queued(*(f"{job}_0|RUNNING|None|N/A|N/A|node1|alice|x" for job in range(20)))
+    many = watch(cluster, seconds=1000.0)
+    for _ in range(10):
+        statuses = many.statuses([watched(job, 0) for job in range(20)])
+        assert {status.state for status in statuses} == {BatchState.RUNNING}
+    assert cluster.count("squeue") == 1
+    assert cluster.count("sacct") == 0
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        FakeOutcome(1, stderr=(DATA / "squeue" / "dead-stderr.txt").read_bytes()),
+        FakeOutcome(0, stderr=(DATA / "squeue" / "hang-stderr.txt").read_bytes()),
+        FakeOutcome(0, stdout=b"7_0|RUNNING|None|N/"),
+        FakeOutcome(seconds=10_000),
+    ],
+    ids=["dead", "hangs", "cut", "too late"],
+)
+def test_nothing_has_ended_because_nobody_answers(cluster: Cluster, outcome: FakeOutcome) -> None:
+    cluster.queue = outcome
+    (status,) = watch(cluster).statuses([watched(7, 0)])
+    assert status.state is BatchState.UNKNOWN
+    assert "SLURM" in (status.reason or "")
+
+
+def test_a_host_that_is_not_reached_says_nothing_either(cluster: Cluster) -> None:
+    cluster.host.reachable = False
+    (status,) = watch(cluster).statuses([watched(7, 0)])
+    assert status.state is BatchState.UNKNOWN
+
+
+def test_a_controller_that_hangs_holds_up_nobody(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm_watch, "PATIENCE_SECONDS", 0.05)
+    gate = threading.Event()
+
+    def hang(call: FakeCall) -> FakeOutcome:
+        gate.wait(30)
+        return FakeOutcome(stdout=b"7_0|RUNNING|None|N/A|N/A|node1|alice|x\n")
+
+    cluster.host.commands["env"] = hang
+    asked = watch(cluster)
+    for _ in range(3):
+        (status,) = asked.statuses([watched(7, 0)])
+        assert status.state is BatchState.UNKNOWN
+    assert cluster.count("squeue") == 1
+    monkeypatch.setattr(slurm_watch, "PATIENCE_SECONDS", 30.0)
+    gate.set()
+    (status,) = asked.statuses([watched(7, 0)])
+    assert status.state is BatchState.RUNNING
+
+
+def test_what_waits_says_why(cluster: Cluster) -> None:
+    cluster.queued("7_[0-3]|PENDING|Resources|2026-11-24T10:00:00|N/A||alice|x")
+    (status,) = watch(cluster).statuses([watched(7, 2)])
+    assert status.state is BatchState.PENDING
+    assert status.reason == (
+        "waiting for processors, memory or nodes to become free (Resources); expected to start at "
+        "2026-11-24 10:00:00"
+    )
+
+
+def test_accounting_says_more_of_what_has_ended_than_the_queue(cluster: Cluster) -> None:
+    cluster.queued("7_0|CANCELLED|None|N/A|N/A|node1|alice|x")
+    cells = (
+        "7_0|CANCELLED by 0|0:15|2026-11-23T04:06:14|2026-11-23T04:06:24|10|200M||60|node1|alice"
+    )
+    cluster.accounting = FakeOutcome(stdout=f"{cells}|x\n".encode())
+    asked = watch(cluster)
+    (status,) = asked.statuses([watched(7, 0)])
+    assert (status.state, status.problem) == (BatchState.ENDED, "cancelled_from_outside")
+    assert "cancelled by root" in (status.reason or "")
+    # What it has said of the end does not change any more.
+    asked.statuses([watched(7, 0)])
+    assert cluster.count("sacct") == 1
+
+
+def test_what_neither_knows_is_out_of_sight(cluster: Cluster) -> None:
+    """It may have ended, may not be known to sacct yet, or the controller has lost its memory."""
+    asked = watch(cluster)
+    (status,) = asked.statuses([watched(7, 0)])
+    assert status.state is BatchState.OUT_OF_SIGHT
+    cells = "7_0|RUNNING|0:0|2026-11-23T04:06:14|Unknown|10|200M||60|node1|alice|x"
+    cluster.accounting = FakeOutcome(stdout=f"{cells}\n".encode())
+    (status,) = asked.statuses([watched(7, 0)])
+    assert status.state is BatchState.OUT_OF_SIGHT
+
+
+def test_a_job_that_is_newer_than_the_last_answer_is_not_gone(cluster: Cluster) -> None:
+    asked = watch(cluster, seconds=1000.0)
+    asked.statuses([watched(6, 0)])
+    asked.expect(7)
+    (status,) = asked.statuses([watched(7, 0)])
+    assert status.state is BatchState.PENDING
+
+
+def test_what_ended_well_has_no_reason(cluster: Cluster) -> None:
+    cluster.queued("7_0|COMPLETED|None|N/A|N/A|node1|alice|x")
+    (status,) = watch(cluster).statuses([watched(7, 0)])
+    assert (status.state, status.reason, status.problem) == (BatchState.ENDED, None, None)
+    assert status.before_start is not None
+    assert status.before_start.problem == "worker_could_not_start"
+
+
+def test_a_state_that_nobody_knows_is_not_the_end(cluster: Cluster) -> None:
+    cluster.queued("7_0|DREAMING|None|N/A|N/A|node1|alice|x")
+    (status,) = watch(cluster).statuses([watched(7, 0)])
+    assert status.state is BatchState.UNKNOWN
