@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from fractal_jupyter.errors import CommandTimeout, HostUnreachable
 from fractal_jupyter.hosts.base import Host
@@ -27,8 +26,8 @@ def first_out_of_reach(host: Host, paths: Iterable[str]) -> str | None:
     """
     asked = list(paths)
     if isinstance(host, LocalHost):
-        # needs no process, and holds on Windows too
-        return next((path for path in asked if not Path(path).exists()), None)
+        # needs no process, and holds on Windows too; a Path would forget the "/."
+        return next((path for path in asked if not os.path.exists(path)), None)  # noqa: PTH110
     try:
         result = host.run(["ls", "-d", "-L", "--", *asked], timeout=_PATIENCE)
     except CommandTimeout as error:

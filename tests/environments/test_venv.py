@@ -156,6 +156,30 @@ def test_others_may_read_what_the_umask_lets_them(workshop: Workshop, index: Pac
     assert modes == {"usual": {0o055, 0o044}, "private": {0}, "shared": {0o055, 0o044}}
 
 
+def test_what_was_private_is_opened_when_others_need_it(
+    workshop: Workshop, index: PackageIndex
+) -> None:
+    make_task_wheel(index.folder)
+    folder = workshop.folder / "my-tasks" / "env"
+    before = os.umask(0o077)
+    try:
+        private = workshop.build("my-tasks", "my-tasks/env")
+        wait_until((folder / "bytecode").exists)
+        assert workshop.build("my-tasks", "my-tasks/env", share=True) == private
+        # what the first one has compiled for itself is used here too
+        workshop.build("my-tasks", "my-tasks/other", share=True)
+    finally:
+        os.umask(before)
+    folders = (folder.parent, folder, folder.with_name("other"))
+    paths = [*folders, *(path for each in folders[1:] for path in (each / "venv").rglob("*"))]
+    modes = {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in paths if not path.is_symlink()}
+    assert modes == {0o055, 0o044}
+    assert bytecode_of(private).is_file()
+    written = (folder / "environment.json").stat().st_mtime_ns
+    workshop.build("my-tasks", "my-tasks/env", share=True)
+    assert (folder / "environment.json").stat().st_mtime_ns == written
+
+
 def bytecode_of(environment: BuiltEnvironment) -> Path:
     return Path(cache_from_source(f"{environment.package_root}/do_it.py"))
 
@@ -469,7 +493,7 @@ def members(group: int) -> list[int]:
     return found
 
 
-def talkative(uv: str | None, index: PackageIndex) -> str:
+def talkative(uv: object, index: PackageIndex) -> str:
     """Return a program that is uv, but does not stop talking once the index has been asked."""
     program = index.folder / "uv"
     program.write_text(

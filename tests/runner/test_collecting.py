@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fractal_jupyter import Fractal
-from fractal_jupyter.errors import FractalError, NotAllowed, PackageNotFound
+from fractal_jupyter.errors import FractalError, NotAllowed, NotFound, PackageNotFound
 from fractal_jupyter.runner.collecting import CollectionRequest, collect
 from fractal_jupyter.store.records import TaskGroupRecord
 from tests.environments.conftest import index
@@ -96,6 +96,36 @@ def test_a_task_without_its_environment_is_refused(fractal: Fractal, index: Pack
     assert len(fractal.jobs.list()) == 0
     assert eval(call, {"fractal": fractal}).id == group.id
     fractal.plan("Do it", dataset)
+
+
+def test_two_resources_with_one_folder_have_a_task_group_each(
+    fractal: Fractal, index: PackageIndex
+) -> None:
+    make_task_wheel(index.folder)
+    first = fractal.collect("my-tasks==1.0")
+    document = fractal._store.resources.get("Local resource").document
+    fractal.resources.add({**document, "name": "Second"})
+    fractal.profiles.add({"name": "second", "resource_type": "local"}, resource="Second")
+    dataset = make_dataset(fractal, 1)
+    with pytest.raises(NotFound, match="Second"):
+        fractal.plan("Do it", dataset, profile="second")
+    second = fractal.collect("my-tasks==1.0", profile="second")
+    assert (second.folder, second.id != first.id) == (first.folder, True)
+    for profile in ("second", "Local profile"):
+        fractal.plan("Do it", dataset, profile=profile)
+
+
+def test_the_log_of_a_step_that_says_nothing_is_in_the_store_in_time(
+    fractal: Fractal, index: PackageIndex
+) -> None:
+    make_task_wheel(index.folder)
+    index.gate.clear()
+    log: list[str] = []
+    thread = collect_aside(fractal, [], log)
+    wait_until(lambda: "Installing" in fractal._store.activities.all()[-1].log)
+    assert log[-1].startswith(("Installing", "Using Python"))
+    index.gate.set()
+    thread.join(60)
 
 
 def test_a_wheel_that_is_not_there_is_told(fractal: Fractal, tmp_path: Path) -> None:
