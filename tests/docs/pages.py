@@ -11,11 +11,14 @@ In both, `…` stands for anything within a line, and a line of `…` alone for 
 How far apart columns are is not compared, since it depends on what they hold: two spaces or more
 are as good as any two or more.
 
+A ```py block is not run: it needs a cluster, or a person. The notebooks have the same, executed.
+
 Comments, which readers do not see, say what an example needs:
 
 - `<!-- run: slow -->` before a block, or at the top of a page for all of its blocks: it needs
   packages from PyPI, and is run by the slow tests only;
 - `<!-- store: toys -->` at the top of a page: the store has the toy tasks of the tests;
+- `<!-- store: slurm -->`: the toy tasks on the cluster of `docs/slurm.md`, which is not there;
 - `<!-- store: core -->`: the store has fractal-tasks-core. By default there is no store yet.
 """
 
@@ -60,7 +63,7 @@ class Page:
         name: Its path below the project, `docs/faq.md`.
         text: All of it.
         blocks: Its blocks of code, in order.
-        store: What the store has before the first example: `new`, `toys` or `core`.
+        store: What the store has before the first example: `new`, `toys`, `slurm` or `core`.
     """
 
     name: str

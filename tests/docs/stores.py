@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from fractal_jupyter import Fractal
+from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.store.store import Store
+from tests.docs.pages import read_pages
 from tests.toy import add_toy_tasks, end_everything, wait_until
 
 CORE = "fractal-tasks-core==2.1.0"
@@ -39,6 +42,8 @@ def page_home(
         fractal = Fractal(f"sqlite:///{path}")
         add_toy_tasks(fractal._store)
         fractal.close()
+    elif kind == "slurm":
+        _add_cluster(path)
     elif kind == "core":
         shutil.copy(core_store(factory), path)
     elif slow:
@@ -52,6 +57,18 @@ def page_home(
             store = Store(f"sqlite:///{found}")
             end_everything(store)
             store.close()
+
+
+def _add_cluster(path: Path) -> None:
+    """A store with the cluster and the profile of `docs/slurm.md`; what is asked is only to plan."""
+    page = next(page for page in read_pages() if page.name == "docs/slurm.md")
+    documents = [json.loads(block.source) for block in page.blocks if block.language == "json"]
+    fractal = Fractal(f"sqlite:///{path}")
+    resource = fractal.resources.add(next(d for d in documents if d.get("type") == "slurm_sudo"))
+    profile = next(d for d in documents if d.get("resource_type") == "slurm_sudo")
+    fractal.profiles.add({**profile, "username": current_user()}, resource=resource.name)
+    add_toy_tasks(fractal._store, resource=resource.name)
+    fractal.close()
 
 
 def core_store(factory: pytest.TempPathFactory) -> Path:
