@@ -227,17 +227,19 @@ def core_tasks(fractal: Fractal) -> TaskGroup:
         return fractal.collect("fractal-tasks-core==2.1.0")
 
 
-def bench_task(fractal: Fractal, name: str, *, python: str) -> Task:
-    """A script in `tasks`, as a task that the interpreter `python` runs."""
+def bench_task(
+    fractal: Fractal, name: str, *, python: str, resource: str = "Local resource"
+) -> Task:
+    """A script in `tasks`, as a task that the interpreter `python` of a resource runs."""
     store = fractal._store
     version = f"with {python}"
     folder = f"{TASKS} {version}"
-    resource = store.resources.get("Local resource")
-    if store.task_groups.find_folder(resource.id, folder) is None:
+    resource_id = store.resources.get(resource).id
+    if store.task_groups.find_folder(resource_id, folder) is None:
         manifest = json.loads((TASKS / "__FRACTAL_MANIFEST__.json").read_text())
         store.task_groups.add(
             entries=manifest["task_list"],
-            resource_id=resource.id,
+            resource_id=resource_id,
             package="bench-tasks",
             version=version,
             origin="wheel",

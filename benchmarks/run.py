@@ -33,14 +33,20 @@ BENCHMARKS = (
 )
 
 
+# These need a SLURM cluster, and are run when they are asked for.
+SLURM = ("slurm.noop_units", "slurm.project_images", "slurm.many_units", "slurm.controller_load")
+
+
 def main() -> int:
     """Run benchmarks; return how many of them failed (not: missed their target)."""
+    known = (*BENCHMARKS, *SLURM)
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join((*known, "slurm")))
     names = parser.parse_args().names or BENCHMARKS
-    unknown = [name for name in names if name not in BENCHMARKS]
+    names = SLURM if names == ["slurm"] else names
+    unknown = [name for name in names if name not in known]
     if unknown:
-        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(known)}")
     given = os.environ.get(FOLDER_VARIABLE)
     folder = Path(given) if given else Path(tempfile.mkdtemp(prefix="fractal-bench-"))
     try:

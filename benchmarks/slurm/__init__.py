@@ -1,0 +1,1 @@
+"""Benchmarks on the SLURM cluster that the tests use."""
