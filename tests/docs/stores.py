@@ -60,7 +60,7 @@ def page_home(
 
 
 def _add_cluster(path: Path) -> None:
-    """A store with the cluster and the profile of `docs/slurm.md`; what is asked is only to plan."""
+    """Add the cluster and the profile of `docs/slurm.md`, which are good for planning only."""
     page = next(page for page in read_pages() if page.name == "docs/slurm.md")
     documents = [json.loads(block.source) for block in page.blocks if block.language == "json"]
     fractal = Fractal(f"sqlite:///{path}")
