@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from fractal_jupyter.display.live import _JobView
 from tests.display.kernels import ROOT
+from tests.display.samples import make_snapshot
 
 PROGRAM = """\
 import sys
@@ -125,6 +127,13 @@ def test_a_log_gets_a_line_for_what_matters() -> None:
     assert lines[0].startswith("Job 12 (Played): running")
     assert lines[-2].startswith("Job 12 (Played): failed; step 0, Project Image: 18 done, 2")
     assert len(lines) <= 4
+
+
+def test_a_log_gets_a_line_for_a_silence_and_none_for_each_second_of_it() -> None:
+    view = _JobView()
+    words = (None, "SLURM has not answered for 5 s", "SLURM has not answered for 12 s")
+    none, early, late = (view._frame(make_snapshot(waiting_for=why)).milestone for why in words)
+    assert none != early == late
 
 
 def test_showing_in_a_pipe_is_one_picture() -> None:
