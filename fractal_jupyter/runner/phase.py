@@ -166,6 +166,8 @@ class PhaseRun:
         intended = [live for live in self.live.values() if live.handle is None]
         self._submitted(self._find(intended, intended=True))
         lost = [live for live in intended if live.handle is None]
+        # They may have run while they were looked for, and be forgotten.
+        self._collect(lost, cancelled=self.context.cancelled())
         for live in lost:
             if self.context.cancelled():
                 self._give_up(live, CANCELLED, cancelled=True)

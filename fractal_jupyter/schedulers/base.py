@@ -84,14 +84,15 @@ class Scheduler(Protocol):
     def find(
         self, name: str, folder: str, numbers: Iterable[int], *, intended: bool
     ) -> dict[int, Handle]:
-        """Find batches, not ended, that another supervisor may have started.
+        """Find batches that another supervisor may have started.
 
         Args:
             name: The name of their submission.
             folder: The folder of their phase.
             numbers: Which of its batches.
             intended: Whether that supervisor may have died while it was submitting them, so that
-                they may still be about to appear.
+                they may still be about to appear, or have ended already. Otherwise those that
+                have ended are known, and others are looked for.
 
         Raises:
             HostUnreachable: The scheduler does not answer.

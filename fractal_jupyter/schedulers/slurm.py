@@ -18,7 +18,7 @@ from fractal_jupyter.errors import (
     SchedulerError,
     SchedulerUnreachable,
 )
-from fractal_jupyter.hosts.base import Capability, Host
+from fractal_jupyter.hosts.base import Capability, CommandResult, Host
 from fractal_jupyter.hosts.local import LocalHost
 from fractal_jupyter.schedulers.base import BatchStatus, Handle, Submission
 from fractal_jupyter.schedulers.slurm_output import (
@@ -41,6 +41,8 @@ COMMAND_SECONDS = 120.0
 # A submission whose answer was lost may be accepted that long afterwards.
 INTENT_SECONDS = 15.0
 INTENT_LOOK_SECONDS = 3.0
+# `sbatch` takes what has arrived for all of a script when a connection is cut, or we are killed.
+SUBMIT_WHOLE = '(umask 077; cat >"$2") && test "$(wc -c <"$2")" -eq "$3" && exec "$0" "$1" "$2"'
 # Of the largest script that a site accepts, what we make use of.
 SCRIPT_SHARE = 0.9
 HIDDEN = (
@@ -108,17 +110,27 @@ class SlurmScheduler:
         if self._foreign and "jobs" in site.private_data:
             raise SchedulerError(HIDDEN)
         accepted: dict[int, Handle] = {}
-        for first, numbers in _blocks(submission.batches, site.max_array_size):
-            accepted |= self._submit_as_many(submission, first, numbers, site)
-            if len(accepted) % len(numbers):
-                break  # what comes next has to wait as well
+        try:
+            for first, numbers in _blocks(submission.batches, site.max_array_size):
+                for some, job in self._submit_as_many(submission, first, numbers, site):
+                    accepted |= {n: _handle(submission, job, n - first) for n in some}
+                if numbers[-1] not in accepted:
+                    break  # what comes next has to wait as well
+        except SchedulerError:
+            if not accepted:
+                raise
+            # It is refused again when it is offered again; what was accepted runs.
+            log.exception("%s: not all batches were accepted", submission.name)
         return accepted
 
     def _submit_as_many(
         self, submission: Submission, first: int, numbers: Sequence[int], site: SiteConfig
-    ) -> dict[int, Handle]:
-        """Submit some batches; half of them if that is too many at a time, and so on."""
-        accepted: dict[int, Handle] = {}
+    ) -> Iterator[tuple[Sequence[int], int]]:
+        """Submit some batches; half of them if that is too many at a time, and so on.
+
+        Yields:
+            The numbers of batches, and the id of the array that they are.
+        """
         count = len(numbers)
         while count and numbers:
             some = numbers[:count]
@@ -127,8 +139,7 @@ class SlurmScheduler:
                 count //= 2
                 continue
             numbers = numbers[count:]
-            accepted |= {number: _handle(submission, job, number - first) for number in some}
-        return accepted
+            yield some, job
 
     def _submit_array(
         self, submission: Submission, first: int, numbers: Sequence[int], site: SiteConfig
@@ -140,9 +151,7 @@ class SlurmScheduler:
         if len(script) > site.max_script_bytes * SCRIPT_SHARE:
             script = self._render(submission, first, numbers, self._put(submission, payload))
         try:
-            result = self._host.run(
-                ["sbatch", "--parsable"], stdin=script.encode(), timeout=COMMAND_SECONDS
-            )
+            result = self._sbatch(submission.folder, script.encode())
         except CommandTimeout as error:
             raise SchedulerUnreachable(f"SLURM does not answer: {error}") from error
         match parse_sbatch(result.exit_code, result.text, result.error_text):
@@ -159,6 +168,14 @@ class SlurmScheduler:
             case Rejected() as rejected:
                 raise SchedulerError(rejection(rejected).reason)
 
+    def _sbatch(self, folder: str, script: bytes) -> CommandResult:
+        """Run `sbatch` on a script: on a file of it where the host can, so that it is whole."""
+        argv = ["sbatch", "--parsable"]
+        if Capability.RUN_ANY in self._host.capabilities:
+            path = f"{folder}/job-{secrets.token_hex(4)}.sh"
+            argv = ["/bin/sh", "-c", SUBMIT_WHOLE, *argv, path, str(len(script))]
+        return self._host.run(argv, stdin=script, timeout=COMMAND_SECONDS)
+
     def _render(
         self,
         submission: Submission,
@@ -169,7 +186,7 @@ class SlurmScheduler:
         needs: SlurmNeeds = submission.needs
         return render(
             JobScript(
-                name=submission.name,
+                name=_array_name(submission.name, first),
                 options=needs.options,
                 side_by_side=needs.side_by_side,
                 folder=submission.folder,
@@ -242,15 +259,15 @@ class SlurmScheduler:
         self, name: str, folder: str, numbers: Iterable[int], *, intended: bool
     ) -> dict[int, Handle]:
         """Find array elements by the name of their jobs; see `Scheduler.find`."""
-        wanted = sorted(numbers)
         size = self._site_config().max_array_size
+        wanted = {number: _array_name(name, number - number % size) for number in numbers}
         until = time.monotonic() + INTENT_SECONDS
         while True:
-            jobs = self._watch.find(name)
+            jobs = self._watch.find(set(wanted.values()), ended=intended)
             found: dict[int, Handle] = {}
-            for number in wanted:
+            for number, array in wanted.items():
                 element = number % size
-                job = max((job for job, row in jobs if row.names(element)), default=None)
+                job = max((job.job for job in jobs[array] if job.names(element)), default=None)
                 if job is not None:
                     found[number] = _handle_in(folder, job, element)
             if len(found) == len(wanted) or not intended or time.monotonic() >= until:
@@ -282,6 +299,11 @@ def _blocks(numbers: Iterable[int], size: int) -> Iterator[tuple[int, list[int]]
         blocks[number // size].append(number)
     for block, members in sorted(blocks.items()):
         yield block * size, members
+
+
+def _array_name(name: str, first: int) -> str:
+    """What the array is called whose element 0 is that batch: elements do not say which it is."""
+    return f"{name}-{first}" if first else name
 
 
 def _elements(elements: Iterable[int]) -> str:

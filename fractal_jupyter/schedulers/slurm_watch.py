@@ -133,8 +133,12 @@ class SlurmWatch:
             snapshot = self._snapshot
             return [self._status(element, snapshot) for element in watched]
 
-    def find(self, name: str) -> list[tuple[int, JobId]]:
-        """The jobs of that name that have not ended, as SLURM says right now.
+    def find(self, names: Iterable[str], *, ended: bool) -> dict[str, list[JobId]]:
+        """The jobs of these names, as SLURM says right now.
+
+        Args:
+            names: The names.
+            ended: Whether those count that have ended.
 
         Raises:
             SchedulerUnreachable: It does not say.
@@ -142,11 +146,11 @@ class SlurmWatch:
         rows = self._queue()
         if isinstance(rows, Unreadable):
             raise SchedulerUnreachable(f"SLURM does not answer: {rows.words}")
-        return [
-            (row.id.job, row.id)
-            for row in rows
-            if row.name == name and row.state not in ENDED and row.id.elements is not None
-        ]
+        found: dict[str, list[JobId]] = {name: [] for name in names}
+        for row in rows:
+            if row.name in found and (ended or row.state not in ENDED):
+                found[row.name].append(row.id)
+        return found
 
     # asking
 

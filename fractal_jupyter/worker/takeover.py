@@ -13,6 +13,9 @@ from .journal import Journal
 from .signals import Signals
 from .slots import NO_LOG
 
+# A worker whose job is queued again is told to end first, and records units as cancelled.
+_CUT_OFF = ("interrupted", "cancelled")
+
 
 class Vigil:
     """Shows that the worker lives, and notices when it is to end.
@@ -124,7 +127,7 @@ class History(NamedTuple):
     Attributes:
         ended: Units that need nothing more.
         open: Units that were started and have no end.
-        interrupted: Units whose end is that they were interrupted.
+        interrupted: Units that were cut off, whether or not their worker was told to end.
         learned: Modules that units loaded beyond the preloaded ones.
     """
 
@@ -142,7 +145,7 @@ def history(attempts: List[Predecessor]) -> History:
         for record in attempt.records():
             event = record["event"]
             if event == "start":
-                if last.get(record["unit"]) in (None, "interrupted"):
+                if last.get(record["unit"]) in (None, *_CUT_OFF):
                     last[record["unit"]] = "open"
             elif event == "end":
                 last[record["unit"]] = record["status"]
@@ -153,8 +156,8 @@ def history(attempts: List[Predecessor]) -> History:
         return {unit for unit, state in last.items() if state in states}
 
     return History(
-        ended=those("done", "failed", "cancelled"),
+        ended=those("done", "failed"),
         open=those("open"),
-        interrupted=those("interrupted"),
+        interrupted=those(*_CUT_OFF),
         learned=learned,
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pwd
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ import pytest
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.runner.users import current_user
+from tests.slurm.faults import Commands, Diary, add_scripted_tasks
 from tests.slurm.fixtures import SHARED, ToyEnvironment, skip_for_machine
 from tests.slurm.machine import Cluster
 from tests.slurm.ways import PROFILE, RESOURCE, profile_document, resource_document
@@ -40,6 +42,7 @@ def make_fractal(
         fractal.profiles.add(profile_document(kind, username, **(profile or {})), resource=RESOURCE)
         fractal.use(PROFILE)
         toy_environment.add(fractal._store, resource=RESOURCE)
+        add_scripted_tasks(fractal, shared_folder, toy_environment.python)
         return fractal
 
     yield make
@@ -69,8 +72,15 @@ def other_fractal(make_fractal: MakeFractal) -> MakeFractal:
 
 
 @pytest.fixture
+def sshd_options() -> Mapping[str, str]:
+    """Further lines of the configuration of `sshd`; a module may have its own."""
+    return {}
+
+
+@pytest.fixture
 def sshd(
     tmp_path_factory: pytest.TempPathFactory,
+    sshd_options: Mapping[str, str],
     second_user: pwd.struct_passwd,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Sshd]:
@@ -81,7 +91,8 @@ def sshd(
     (home / ".ssh").mkdir(mode=0o700)
     with tempfile.TemporaryDirectory(prefix="fractal-sshd-", dir=SHARED) as folder:
         Path(folder).chmod(0o755)
-        with Sshd(Path(folder), user=second_user.pw_name, alias="login") as server:
+        user = second_user.pw_name
+        with Sshd(Path(folder), user=user, alias="login", options=sshd_options) as server:
             (home / ".ssh" / "config").write_bytes(server.config.read_bytes())
             monkeypatch.setenv("HOME", str(home))
             yield server
@@ -106,3 +117,17 @@ def remote_fractal(
         )
 
     return make
+
+
+@pytest.fixture
+def diary(shared_folder: Path) -> Diary:
+    """What the units of the task `Scripted` are told, and what they have noted."""
+    return Diary(shared_folder / "diary")
+
+
+@pytest.fixture
+def commands(shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """SLURM's commands, as supervisors of this machine find them."""
+    commands = Commands(shared_folder / "commands")
+    monkeypatch.setenv("PATH", f"{commands.folder}:{os.environ['PATH']}")
+    return commands

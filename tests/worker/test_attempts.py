@@ -175,6 +175,27 @@ def test_a_worker_can_be_cancelled_while_it_waits(tmp_path: Path) -> None:
     assert [record["event"] for record in result.records] == ["attempt", "finished"]
 
 
+@pytest.mark.parametrize(("rerun", "expected"), [(False, []), (True, ["done"])])
+def test_what_a_worker_was_told_to_end_is_run_again_if_that_is_wanted(
+    tmp_path: Path, rerun: bool, expected: list[str]
+) -> None:
+    """As when its job is queued again."""
+    batch = gated(tmp_path, 3, rerun_interrupted=rerun)
+    first = batch.start()
+    pid_of(batch, 1)
+    batch.wait_for("end", 2)
+    first.terminate()
+    first.communicate()
+    open_gate(batch)
+    batch.run()
+    assert [r["status"] for r in batch.records(1) if r.get("unit") == 1 and "status" in r] == [
+        "cancelled"
+    ]
+    again = [r for r in batch.records(2) if "unit" in r]
+    assert {r["unit"] for r in again} <= {1}
+    assert [r["status"] for r in again if r["event"] == "end"] == expected
+
+
 def test_an_attempt_after_all_is_done_does_nothing(tmp_path: Path) -> None:
     script = write_script(tmp_path / "script.py", "finish(1)")
     batch = write_batch(tmp_path / "batch", [sys.executable, script], 3)

@@ -1,0 +1,196 @@
+"""Nodes die, jobs are queued again, pushed aside or cancelled: what has ended is not run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fractal_jupyter import Fractal
+from fractal_jupyter.client.jobs import Job
+from tests.slurm.conftest import MakeFractal
+from tests.slurm.faults import Diary, assert_survived
+from tests.slurm.machine import Cluster, run
+from tests.slurm.test_own import statuses
+from tests.slurm.ways import images
+from tests.toy import wait_until
+
+# Of each of the two batches, this unit is in its middle when something happens.
+HELD = ("plate-2.zarr", "plate-6.zarr")
+DONE_BUT_ONE = ["done", "done", "interrupted", "done", "done", "done", "done", "done"]
+
+
+@pytest.fixture
+def fractal(own_fractal: MakeFractal) -> Fractal:
+    return own_fractal()
+
+
+def submit_held(
+    fractal: Fractal, folder: Path, diary: Diary, *, held: tuple[str, ...] = HELD, **options: object
+) -> Job:
+    """A job of two batches of four units, of which all have ended but those that are held."""
+    diary.hold(*held)
+    job = fractal.submit(
+        "Scripted",
+        images(fractal, folder, 8),
+        meta={"tasks_per_job": 4, "parallel_tasks_per_job": 2},
+        **diary.arguments,
+        **options,  # type: ignore[arg-type]
+    )
+    wait_until(
+        lambda: (job.steps[0].done, job.steps[0].running) == (8 - len(held), len(held)), seconds=60
+    )
+    return job
+
+
+def element(job: Job, batch: int) -> str:
+    """What SLURM calls a batch."""
+    handle = job._store.jobs.batches(job.id)[batch].handle
+    assert handle is not None
+    return f"{handle['job']}_{handle['element']}"
+
+
+def node_of(job: Job, cluster: Cluster, batch: int) -> str:
+    return cluster.job(element(job, batch)).node
+
+
+def let_start_again(cluster: Cluster, job: Job, batch: int) -> None:
+    """Wait until a batch is queued again, and let it start."""
+    cluster.wait_for(element(job, batch), "PENDING")
+    cluster.start_now(element(job, batch))
+
+
+def assert_first_was_interrupted(
+    fractal: Fractal, job: Job, cluster: Cluster, diary: Diary, words: str
+) -> None:
+    """Check that only the unit that was held in the first batch was cut off; run it again."""
+    diary.let_go()
+    job.wait(120)
+    assert statuses(job) == DONE_BUT_ONE, job.error
+    assert words in (job.units()[2].error or "")
+    assert_survived(fractal, job, cluster, diary)
+    job.retry().wait(120)
+    assert job.status == "done", job.error
+    assert_survived(fractal, job, cluster, diary)
+    assert diary.times("start")["plate-2.zarr"] == 2
+    assert diary.times("start").total() == 9
+
+
+def assert_first_was_run_again(fractal: Fractal, job: Job, cluster: Cluster, diary: Diary) -> None:
+    diary.let_go()
+    job.wait(120)
+    assert job.status == "done", job.error
+    assert_survived(fractal, job, cluster, diary)
+    assert diary.times("start")["plate-2.zarr"] == 2
+    assert diary.times("start").total() == 9
+
+
+def test_a_job_is_queued_again(
+    fractal: Fractal, cluster: Cluster, shared_folder: Path, diary: Diary
+) -> None:
+    job = submit_held(fractal, shared_folder, diary)
+    run("scontrol", "requeue", element(job, 0))
+    let_start_again(cluster, job, 0)
+    assert_first_was_interrupted(fractal, job, cluster, diary, "told to end")
+
+
+def test_what_a_job_that_is_queued_again_was_doing_is_done_again_if_that_is_wanted(
+    fractal: Fractal, cluster: Cluster, shared_folder: Path, diary: Diary
+) -> None:
+    job = submit_held(fractal, shared_folder, diary, rerun_interrupted=True)
+    run("scontrol", "requeue", element(job, 0))
+    let_start_again(cluster, job, 0)
+    assert_first_was_run_again(fractal, job, cluster, diary)
+
+
+@pytest.mark.slurm_faults
+@pytest.mark.parametrize("rerun", [False, True])
+def test_a_node_crashes(
+    fractal: Fractal, cluster: Cluster, shared_folder: Path, diary: Diary, rerun: bool
+) -> None:
+    job = submit_held(fractal, shared_folder, diary, held=HELD[:1], rerun_interrupted=rerun)
+    node = node_of(job, cluster, 0)
+    cluster.crash_node(node)
+    cluster.lose_node(node)
+    let_start_again(cluster, job, 0)
+    if rerun:
+        assert_first_was_run_again(fractal, job, cluster, diary)
+    else:
+        assert_first_was_interrupted(fractal, job, cluster, diary, "not known")
+
+
+@pytest.mark.slurm_faults
+def test_the_daemon_of_a_node_dies_and_the_job_is_started_beside_the_one_that_runs(
+    fractal: Fractal, cluster: Cluster, shared_folder: Path, diary: Diary
+) -> None:
+    job = submit_held(fractal, shared_folder, diary, held=HELD[:1])
+    node = node_of(job, cluster, 0)
+    cluster.kill_node(node)
+    cluster.lose_node(node)
+    let_start_again(cluster, job, 0)
+    cluster.wait_for(element(job, 0), "RUNNING", "COMPLETING", "COMPLETED")
+    assert_first_was_interrupted(fractal, job, cluster, diary, "another attempt")
+
+
+@pytest.mark.slurm_faults
+def test_units_end_while_the_daemon_of_their_node_is_dead(
+    fractal: Fractal, cluster: Cluster, shared_folder: Path, diary: Diary
+) -> None:
+    job = submit_held(fractal, shared_folder, diary)
+    for node in {node_of(job, cluster, 0), node_of(job, cluster, 1)}:
+        cluster.kill_node(node)
+    diary.let_go()
+    job.wait(120)
+    assert job.status == "done"
+    for node in ("node1", "node2"):
+        cluster.start_node(node)
+    assert_survived(fractal, job, cluster, diary)
+    assert set(diary.times("start").values()) == {1}
+
+
+@pytest.mark.slurm_faults
+@pytest.mark.parametrize("rerun", [False, True])
+def test_a_job_is_pushed_aside(
+    own_fractal: MakeFractal, cluster: Cluster, shared_folder: Path, diary: Diary, rerun: bool
+) -> None:
+    fractal = own_fractal(options={"partition": "preemptible"})
+    job = submit_held(fractal, shared_folder, diary, held=HELD[:1], rerun_interrupted=rerun)
+    urgent = cluster.submit("sleep 1000", "--partition=main", "--nodes=2", "--exclusive")
+    cluster.wait_for(urgent, "RUNNING", seconds=60)
+    run("scancel", urgent)
+    let_start_again(cluster, job, 0)
+    if rerun:
+        assert_first_was_run_again(fractal, job, cluster, diary)
+    else:
+        assert_first_was_interrupted(fractal, job, cluster, diary, "told to end")
+
+
+def test_somebody_cancels_an_element_that_runs(
+    fractal: Fractal, cluster: Cluster, shared_folder: Path, diary: Diary
+) -> None:
+    job = submit_held(fractal, shared_folder, diary)
+    run("scancel", element(job, 0))
+    wait_until(lambda: statuses(job)[2] != "running", seconds=60)
+    assert statuses(job)[6] == "running"
+    assert_first_was_interrupted(fractal, job, cluster, diary, "cancelled")
+
+
+def test_somebody_cancels_elements_that_have_not_started(
+    own_fractal: MakeFractal, cluster: Cluster, shared_folder: Path, diary: Diary
+) -> None:
+    fractal = own_fractal(options={"partition": "down"})
+    job = fractal.submit(
+        "Scripted",
+        images(fractal, shared_folder, 8),
+        meta={"tasks_per_job": 2, "parallel_tasks_per_job": 2},
+        **diary.arguments,
+    )
+    wait_until(lambda: fractal.jobs.get(job.id).waiting_for)
+    array = element(job, 0).partition("_")[0]
+    run("scancel", f"{array}_[0,2]")
+    run("scontrol", "update", f"jobid={array}", "partition=main")
+    job.wait(120)
+    good, bad = ["done"] * 2, ["failed"] * 2
+    assert statuses(job) == bad + good + bad + good
+    assert "cancelled" in (job.units()[0].error or "")
+    assert_survived(fractal, job, cluster, diary)

@@ -1,0 +1,174 @@
+"""The supervisor dies, or SLURM does not answer, at each step of submission: no unit runs twice."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from fractal_jupyter import Fractal
+from fractal_jupyter.client.jobs import Job
+from tests.faults.helpers import other_supervisor, wait_for_leader
+from tests.slurm.conftest import MakeFractal
+from tests.slurm.faults import Commands, Diary, arrays_in_queue, assert_done_once
+from tests.slurm.machine import SCRIPT, Cluster
+from tests.slurm.ways import images
+from tests.toy import wait_until
+
+RUNNING = "store.running:Running"
+SCHEDULER = "schedulers.slurm:SlurmScheduler"
+# What the next one takes for time enough for a submission to appear that was never made.
+SOON = {"fractal_jupyter.schedulers.slurm:INTENT_SECONDS": 2.0}
+
+
+@pytest.fixture
+def fractal(own_fractal: MakeFractal) -> Fractal:
+    """A client whose steps of eight units are four batches."""
+    return own_fractal(batching={"target_num_jobs": 4})
+
+
+def submit(fractal: Fractal, folder: Path, diary: Diary) -> Job:
+    return fractal.submit("Scripted", images(fractal, folder, 8), **diary.arguments)
+
+
+def submit_and_lose_the_supervisor(
+    fractal: Fractal,
+    folder: Path,
+    diary: Diary,
+    point: str | None = None,
+    moment: str = "before",
+    call: int = 1,
+) -> Job:
+    """Submit to a supervisor that dies at `point`, or because of what a command does."""
+    with other_supervisor(fractal._store, point, moment, call=call) as process:
+        wait_for_leader(fractal._store, process)
+        job = submit(fractal, folder, diary)
+        wait_until(lambda: process.poll() is not None)
+        assert process.returncode == -signal.SIGKILL
+    return job
+
+
+def go_on(fractal: Fractal, job: Job) -> Job:
+    """Let another supervisor drive the job to its end."""
+    with other_supervisor(fractal._store, settings=SOON) as process:
+        wait_for_leader(fractal._store, process)
+        return job.wait(120)
+
+
+@pytest.mark.parametrize(
+    ("point", "moment"),
+    [
+        (f"{RUNNING}.add_batches", "after"),
+        (f"{SCHEDULER}.submit", "before"),
+        (f"{SCHEDULER}.submit", "after"),
+        (f"{RUNNING}.update_batches", "after"),
+        (f"{RUNNING}.record_results", "before"),
+    ],
+)
+def test_a_supervisor_that_is_killed(
+    fractal: Fractal,
+    cluster: Cluster,
+    shared_folder: Path,
+    diary: Diary,
+    point: str,
+    moment: str,
+) -> None:
+    job = submit_and_lose_the_supervisor(fractal, shared_folder, diary, point, moment)
+    go_on(fractal, job)
+    assert_done_once(fractal, job, cluster, diary)
+    assert len(arrays_in_queue(job)) == 1
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("kill -KILL $PPID; exit 1", id="before it is sent"),
+        pytest.param('"$real" "$@"; kill -KILL $PPID; exit 0', id="when it was accepted"),
+        pytest.param(
+            'kill -KILL $PPID; sleep 1; "$real" "$@"; exit 0',
+            id="while it is on its way",
+        ),
+    ],
+)
+def test_a_supervisor_that_is_killed_during_sbatch(
+    fractal: Fractal,
+    cluster: Cluster,
+    commands: Commands,
+    shared_folder: Path,
+    diary: Diary,
+    script: str,
+) -> None:
+    commands.first("sbatch", script, once=True)
+    job = submit_and_lose_the_supervisor(fractal, shared_folder, diary)
+    go_on(fractal, job)
+    assert_done_once(fractal, job, cluster, diary)
+    assert len(arrays_in_queue(job)) == 1
+
+
+@pytest.mark.cluster_options(settings={"MaxArraySize": 3})
+@pytest.mark.parametrize(
+    ("point", "moment", "call"),
+    [
+        (f"{SCHEDULER}._submit_array", "after", 1),
+        (f"{SCHEDULER}._submit_array", "after", 2),
+    ],
+)
+def test_a_supervisor_that_is_killed_between_arrays(
+    fractal: Fractal,
+    cluster: Cluster,
+    shared_folder: Path,
+    diary: Diary,
+    point: str,
+    moment: str,
+    call: int,
+) -> None:
+    job = submit_and_lose_the_supervisor(fractal, shared_folder, diary, point, moment, call)
+    go_on(fractal, job)
+    assert_done_once(fractal, job, cluster, diary)
+    assert len(arrays_in_queue(job)) == 2
+
+
+@pytest.mark.cluster_options(settings={"MaxArraySize": 3})
+def test_a_second_array_that_is_refused_leaves_the_first_one_alone(
+    fractal: Fractal, cluster: Cluster, commands: Commands, shared_folder: Path, diary: Diary
+) -> None:
+    refuse = "echo 'sbatch: error: Batch job submission failed: Invalid qos specification' >&2"
+    commands.first(
+        "sbatch", f"test $(grep -c sbatch {commands.folder}/calls) = 1 || {{ {refuse}; exit 1; }}"
+    )
+    job = submit(fractal, shared_folder, diary).wait(120)
+    assert [unit.status for unit in job.units()] == ["done"] * 6 + ["failed"] * 2
+    assert "Invalid qos specification" in (job.error or "")
+    commands.restore("sbatch")
+    job.retry().wait(120)
+    assert_done_once(fractal, job, cluster, diary)
+
+
+@pytest.mark.slurm_faults
+def test_sbatch_gives_up_on_a_controller_that_accepts_later(
+    fractal: Fractal, cluster: Cluster, commands: Commands, shared_folder: Path, diary: Diary
+) -> None:
+    commands.first("sbatch", f"{SCRIPT} pause", once=True)
+    try:
+        job = submit(fractal, shared_folder, diary)
+        wait_until(lambda: fractal.jobs.get(job.id).waiting_for, seconds=60)
+        assert "SLURM" in (fractal.jobs.get(job.id).waiting_for or "")
+        assert {unit.status for unit in job.units()} == {"pending"}
+    finally:
+        cluster.resume()
+    job.wait(120)
+    assert_done_once(fractal, job, cluster, diary)
+    assert len(arrays_in_queue(job)) == 1
+
+
+@pytest.mark.slurm_faults
+def test_nobody_answers_who_has_accepted(
+    fractal: Fractal, cluster: Cluster, commands: Commands, shared_folder: Path, diary: Diary
+) -> None:
+    """It was accepted, the answer is lost, and units run before anybody looks."""
+    lost = "echo 'sbatch: error: Batch job submission failed: Socket timed out' >&2; exit 1"
+    commands.first("sbatch", f'"$real" "$@" >/dev/null; {lost}', once=True)
+    job = submit(fractal, shared_folder, diary).wait(120)
+    assert_done_once(fractal, job, cluster, diary)
+    assert len(arrays_in_queue(job)) == 1
