@@ -85,6 +85,7 @@ def test_what_a_job_has_written_itself_is_shown_as_it_is(
     head = next(k for k, line in enumerate(lines) if line.startswith("  Unit 0"))
     assert "It never started: its SLURM job" in lines[head]
     said = next(k for k, line in enumerate(lines) if line.startswith("      The worker could"))
-    assert said > head + 1
-    assert any("jobs_slurm_python_worker" in line for line in lines[head + 1 : said])
+    # What to do about it is a line of its own, and what was said stands below.
+    assert lines[said - 1] == "    Look at what the job has written."
+    assert "jobs_slurm_python_worker" in "".join(lines[said:])
     assert "The worker could not start: its interpreter, /no/such/python3" in job._repr_html_()
