@@ -34,7 +34,6 @@ from fractal_jupyter.store.store import Store
 LOG_SECONDS = 1.0
 # Below the folder of the environments, with what all of them share.
 CACHE_FOLDER = ".cache"
-UV_FOLDER = ".uv"
 # What a folder has in it while an environment is built there; see `environments.on_host.claim`.
 CLAIM_PREFIX = ".claim-"
 
@@ -95,7 +94,7 @@ def collect(
         builder = VenvBuilder(
             site.builder,
             uv=site.uv() if request.uv else None,
-            cache_dir=f"{site.tasks_dir}/{CACHE_FOLDER}",
+            cache_dir=site.cache,
             pip_cache_dir=resource.pip_cache_dir,
         )
         built = builder.build(
@@ -163,12 +162,17 @@ class _Site:
         """Whether another user than the one who builds has to run them."""
         return self.builder is not self.reader
 
+    @property
+    def cache(self) -> str:
+        """The folder of what all environments share."""
+        return f"{self.tasks_dir}/{CACHE_FOLDER}"
+
     def uv(self) -> str | CarriedUv | None:
         """The uv to build with: ours, here or brought along; None when we have none."""
         found = find_uv()
         if found is None or isinstance(self.builder, LocalHost):
             return found
-        return CarriedUv(found, f"{self.tasks_dir}/{UV_FOLDER}")
+        return CarriedUv(found, f"{self.cache}/bin")
 
     def check(self, interpreter: str) -> None:
         """Raise `CollectionError` when the other user could not run what is built."""

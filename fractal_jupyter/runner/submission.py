@@ -25,6 +25,7 @@ from fractal_jupyter.errors import (
     InvalidArguments,
     InvalidDocument,
     NotAllowed,
+    NotFound,
 )
 from fractal_jupyter.hosts.base import Host
 from fractal_jupyter.models.documents import problems_in
@@ -230,17 +231,19 @@ def resolve_task(
         NotFound: No task group of the resource has it.
         Ambiguous: Several have, and neither version nor package tells them apart.
     """
-    own_folder = parse_profile(profile.document).tasks_remote_dir
+    folder = parse_profile(profile.document).tasks_remote_dir
     groups = {
         group.id: group
         for group in store.task_groups.all()
-        if group.active
-        and group.resource_id == resource.id
-        and group.request.get("tasks_remote_dir") in (None, own_folder)
+        if group.active and group.resource_id == resource.id
     }
-    here = [task for task in store.task_groups.tasks() if task.task_group_id in groups]
+    tasks = [task for task in store.task_groups.tasks() if task.task_group_id in groups]
+    here = [task for task in tasks if _is_in(groups[task.task_group_id], folder)]
     named = [task for task in here if task.name == name]
     if not named:
+        for task in tasks:
+            if task.name == name:
+                raise _collected_elsewhere(task, groups[task.task_group_id], profile)
         raise not_found(f"task on the resource {resource.name!r}", name, {t.name for t in here})
     found = [
         (task, groups[task.task_group_id])
@@ -259,6 +262,20 @@ def resolve_task(
         )
     # The same version installed twice, for two Pythons say: the newest one.
     return found[-1]
+
+
+def _is_in(group: TaskGroupRecord, tasks_remote_dir: str | None) -> bool:
+    return group.request.get("tasks_remote_dir") in (None, tasks_remote_dir)
+
+
+def _collected_elsewhere(
+    task: TaskRecord, group: TaskGroupRecord, profile: ProfileRecord
+) -> NotFound:
+    return NotFound(
+        f"The task {task.name!r} was collected into {group.request['tasks_remote_dir']}, and the "
+        f"environments of the profile {profile.name!r} are in another folder. Collect it there "
+        f"too: {_collect_call(group, profile.name)}."
+    )
 
 
 def missing_path(group: TaskGroupRecord, host: Host) -> str | None:

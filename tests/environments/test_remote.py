@@ -17,7 +17,7 @@ from .test_venv import in_thread, members, owner
 
 
 def test_builds_there_from_a_wheel_of_ours_with_our_uv(
-    remote_workshop: Workshop, tmp_path: Path, uv: str
+    remote_workshop: Workshop, tmp_path: Path, uv: str, login: Sshd
 ) -> None:
     wheel = make_task_wheel(tmp_path)
     built = remote_workshop.build(str(wheel))
@@ -29,7 +29,9 @@ def test_builds_there_from_a_wheel_of_ours_with_our_uv(
     (copy,) = (remote_workshop.folder.parent / "uv").iterdir()
     assert copy.owner() == user
     assert copy.read_bytes() == Path(uv).read_bytes()
+    sessions = login.log().count("Starting session")
     remote_workshop.build(str(wheel), "second")
+    assert login.log().count("Starting session") == sessions + 1
     brought = [line for line in remote_workshop.log if "copying ours" in line]
     assert brought == [f"{host.name} has no uv: copying ours to {copy}"]
 

@@ -122,7 +122,8 @@ def test_the_log_of_a_step_that_says_nothing_is_in_the_store_in_time(
     index.gate.clear()
     log: list[str] = []
     thread = collect_aside(fractal, [], log)
-    wait_until(lambda: "Installing" in fractal._store.activities.all()[-1].log)
+    activities = fractal._store.activities
+    wait_until(lambda: "Installing" in "".join(each.log for each in activities.all()))
     assert log[-1].startswith(("Installing", "Using Python"))
     index.gate.set()
     thread.join(60)

@@ -93,7 +93,8 @@ def test_each_folder_of_environments_has_its_own(
     assert Path(one.folder).owner() == second_user.pw_name
     assert remote.collect("my-tasks==1.0", profile="one").id == one.id
     remote.plan("Do it", dataset, profile="one")
-    with pytest.raises(NotFound, match="Do it"):
+    elsewhere = rf"into {shared_folder}/user/tasks of one, .* 'two' are in another folder"
+    with pytest.raises(NotFound, match=elsewhere):
         remote.plan("Do it", dataset, profile="two")
     two = remote.collect("my-tasks==1.0", profile="two")
     assert two.folder.startswith(f"{shared_folder}/user/tasks of two/my-tasks/1.0-")
