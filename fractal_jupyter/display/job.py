@@ -330,8 +330,12 @@ def _elapsed(record: JobRecord | StepRecord, now: float | None) -> str:
 
 
 def _waiting(job: JobRecord) -> Note | None:
-    text = waiting_for(job).rstrip(".")
-    return Note(text=f"{text[:1].upper()}{text[1:]}.", tone="soft") if text else None
+    if not waiting_for(job):
+        return None
+    text = (job.waiting_for or "").strip().rstrip(".")
+    # Several lines may be a command to copy.
+    end = "" if "\n" in text else "."
+    return Note(text=f"{text[:1].upper()}{text[1:]}{end}", tone="soft")
 
 
 def _errors(snapshot: JobSnapshot) -> Note | None:

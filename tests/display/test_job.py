@@ -112,6 +112,12 @@ def test_a_job_of_which_nothing_runs_yet_says_why() -> None:
     assert "Waiting" not in job_text(over)
 
 
+def test_what_a_job_waits_for_may_have_lines() -> None:
+    snapshot = make_snapshot([make_step(total=9)], waiting_for="its key is new\n    echo x >> y")
+    assert job_text(snapshot).endswith("\nIts key is new\n    echo x >> y")
+    assert "its key is new echo x >> y" in job_line(snapshot)
+
+
 def test_silence_of_a_scheduler_is_told_while_units_run() -> None:
     steps = [make_step(total=9, done=2, running=3)]
     shown = job_text(make_snapshot(steps, waiting_for="SLURM has not answered for 23 s"))
