@@ -6,8 +6,9 @@ import argparse
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.common import (
     SIDE_BY_SIDE,
@@ -120,14 +121,19 @@ def check_projections(images: Sequence[Path]) -> None:
         raise RuntimeError(f"{len(missing)} images were not projected, the first: {missing[0]}")
 
 
-def one_job(fractal: Fractal, group: TaskGroup, images: Sequence[Path]) -> float:
+def one_job(
+    fractal: Fractal,
+    group: TaskGroup,
+    images: Sequence[Path],
+    meta: Mapping[str, Any] | None = None,
+) -> float:
     """Seconds from submitting a job on the images until it is done."""
     remove_projections(images)
     task = fractal.tasks.get(TASK, version=group.version)
     dataset = new_dataset(
         fractal, images[0].parent, [str(image) for image in images], types={"is_3D": True}
     )
-    seconds = timed(lambda: finish(fractal.submit(task, dataset)))
+    seconds = timed(lambda: finish(fractal.submit(task, dataset, meta=meta)))
     check_projections(images)
     say(f"ours: {seconds:.1f} s for {len(images)} images")
     return seconds

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from benchmarks.common import TASKS, bench_folder, end_supervisor, peer, say
 from fractal_jupyter import Fractal
@@ -36,7 +35,9 @@ BATCHES = 4
 PROCESSORS = usable_processors()
 # Of a node, and of what runs on it: memory is not what anything waits for here.
 NODE_MB = 16_000
-UNIT_MB = 500
+UNIT_MB = 1_000
+# For a step whose jobs only wait in the queue.
+HOLD = {"extra_lines": ["#SBATCH --hold"]}
 
 
 @contextmanager
@@ -57,31 +58,39 @@ def cluster() -> Iterator[Cluster]:
 
 @contextmanager
 def slurm_fractal(
-    kind: str = "slurm_sudo", *, profile: Mapping[str, str] | None = None, **more: Any
+    kind: str = "slurm_sudo",
+    *,
+    batches: int = BATCHES,
+    profile: Mapping[str, str] | None = None,
+    poll_seconds: int = 1,
 ) -> Iterator[Fractal]:
     """A client of the cluster whose steps are cut into a few batches, as large as the node.
 
     Args:
         kind: The type of the resource.
+        batches: How many batches a step is cut into.
         profile: Further fields of the profile.
-        more: Further arguments of `resource_document`.
+        poll_seconds: How often SLURM is asked what becomes of jobs.
     """
     folder = bench_folder() / kind
     fractal = Fractal(f"sqlite:///{folder}/store/fractal.db")
-    settings = {
-        "options": {"mem": UNIT_MB},
-        "batching": {
-            "target_cpus_per_job": PROCESSORS,
-            "max_cpus_per_job": PROCESSORS,
-            "target_mem_per_job": PROCESSORS * UNIT_MB,
-            "max_mem_per_job": PROCESSORS * UNIT_MB,
-            "target_num_jobs": BATCHES,
-            "max_num_jobs": BATCHES,
-        },
-        **more,
+    batching = {
+        "target_cpus_per_job": PROCESSORS,
+        "max_cpus_per_job": PROCESSORS,
+        "target_mem_per_job": PROCESSORS * UNIT_MB,
+        "max_mem_per_job": PROCESSORS * UNIT_MB,
+        "target_num_jobs": batches,
+        "max_num_jobs": batches,
     }
     document = {
-        **resource_document(kind, folder, python=PYTHON, **settings),
+        **resource_document(
+            kind,
+            folder,
+            python=PYTHON,
+            options={"mem": UNIT_MB},
+            batching=batching,
+            poll_seconds=poll_seconds,
+        ),
         "tasks_python_config": {"default_version": VERSION, "versions": {VERSION: PYTHON}},
     }
     if any(resource.name == RESOURCE for resource in fractal.resources.list()):
@@ -110,12 +119,19 @@ def counted_commands(*names: str) -> Iterator[Path]:
         command = folder / name
         command.write_text(f'#!/bin/sh\necho {name} >> {calls}\nexec {shutil.which(name)} "$@"\n')
         command.chmod(0o755)
-    before = os.environ["PATH"]
-    os.environ["PATH"] = f"{folder}:{before}"
-    try:
+    with environment(PATH=f"{folder}:{os.environ['PATH']}"):
         yield calls
+
+
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Have these environment variables for a while."""
+    before = {name: os.environ[name] for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
     finally:
-        os.environ["PATH"] = before
+        os.environ.update(before)
 
 
 # what is compared with

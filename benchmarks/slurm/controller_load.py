@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from benchmarks.common import Row, bench_task, named_images, run_benchmark
-from benchmarks.slurm.common import cluster, counted_commands, slurm_fractal
+from benchmarks.slurm.common import HOLD, cluster, counted_commands, slurm_fractal
 from fractal_jupyter.client.jobs import Job
 from tests.slurm.ways import RESOURCE
 
@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(options: argparse.Namespace) -> Sequence[Row]:
-    """Let jobs wait in a partition that is down, and count."""
+    """Let jobs wait in the queue, and count."""
     with (
         counted_commands(*COMMANDS) as calls,
         slurm_fractal(poll_seconds=POLL_SECONDS) as fractal,
@@ -32,8 +32,7 @@ def measure(options: argparse.Namespace) -> Sequence[Row]:
     ):
         task = bench_task(fractal, "No-op", python=sys.executable, resource=RESOURCE)
         jobs = [
-            fractal.submit(task, named_images(fractal, 10), meta={"partition": "down"})
-            for _ in range(options.jobs)
+            fractal.submit(task, named_images(fractal, 10), meta=HOLD) for _ in range(options.jobs)
         ]
         while not all(map(waits, jobs)):
             time.sleep(0.1)

@@ -21,6 +21,7 @@ from benchmarks.project_images import (
     remove_projections,
 )
 from benchmarks.slurm.common import (
+    UNIT_MB,
     Peer,
     cluster,
     sbatch_array,
@@ -53,7 +54,7 @@ def measure(options: argparse.Namespace) -> Sequence[Row]:
     with slurm_fractal() as fractal:
         group = core_tasks(fractal)
         with cluster():
-            ours = one_job(fractal, group, images)
+            ours = one_job(fractal, group, images, {"mem": UNIT_MB})
         peers = {
             "submitit, a job each": one_by_one(group, sample, by_hand=False),
             "sbatch, a process each": one_by_one(group, sample, by_hand=True),
