@@ -79,15 +79,14 @@ def collect(
     site = _site(resource, parse_profile(request.profile.document))
     folder = _folder(site.tasks_dir, request, package, python_version)
     known = store.task_groups.find_folder(resource_record.id, str(folder))
-    if known is not None:
-        if missing_path(known, site.reader) is None:
-            log(f"{known.package} {known.version} is there already, in {folder}.")
-            return known
-        missing = missing_path(known, site.builder)
-        if missing is not None:
-            log(f"{missing} is not there any more: building the environment again.")
-            _clear(site.builder, str(folder))
+    if known is not None and missing_path(known, site.reader) is None:
+        log(f"{known.package} {known.version} is there already, in {folder}.")
+        return known
     site.check(interpreter)
+    missing = known and missing_path(known, site.builder)
+    if missing is not None:
+        log(f"{missing} is not there any more: building the environment again.")
+        _clear(site.builder, str(folder))
     activity = store.activities.begin(action="collect", subject=request.requirement)
     lines = _ActivityLog(store, activity.id, log)
     try:

@@ -35,8 +35,9 @@ from fractal_jupyter.models.problems import listing
 from fractal_jupyter.models.profile import parse_profile
 from fractal_jupyter.models.resource import LocalResource, Resource, parse_resource
 from fractal_jupyter.models.types import parse_memory_mb
-from fractal_jupyter.models.workflow import Step, StepMeta
+from fractal_jupyter.models.workflow import Step, StepMeta, parse_step
 from fractal_jupyter.runner.backend import Backend, make_backend
+from fractal_jupyter.runner.folders import backend_of
 from fractal_jupyter.runner.launch import wake_supervisor
 from fractal_jupyter.runner.paths import job_folder_name
 from fractal_jupyter.runner.users import current_user
@@ -110,6 +111,23 @@ def submit(store: Store, request: JobRequest) -> JobRecord:
     job = store.jobs.add(prepared.job, prepared.steps)
     wake_supervisor(store)
     return job
+
+
+def retry(store: Store, key: int, *, meta: Mapping[str, Any]) -> JobRecord:
+    """Submit again what of a job did not succeed, perhaps with more than its units had before."""
+    job = store.jobs.get(key)
+    changed = parse_step({"task": job.name, "meta": dict(meta)}).meta
+    if changed:
+        backend = backend_of(job)
+        for step in store.jobs.steps(key):
+            if step.status != "done":
+                entry = TaskEntry.model_validate(step.request["entry"])
+                parts = ("meta_non_parallel", "meta_parallel")
+                metas = {part: {**step.request[part], **changed} for part in parts}
+                _check_needs(backend, entry, metas, job.request)
+    record = store.jobs.request_retry(key, meta=changed)
+    wake_supervisor(store)
+    return record
 
 
 def prepare(store: Store, request: JobRequest) -> PreparedJob:
@@ -280,7 +298,8 @@ def _collected_elsewhere(
 
 def missing_path(group: TaskGroupRecord, host: Host) -> str | None:
     """What of a task group's environment a host's user does not find, if there is something."""
-    return first_out_of_reach(host, _needed(group))
+    missing = first_out_of_reach(host, _needed(group))
+    return missing and missing.removesuffix("/.")
 
 
 def _needed(group: TaskGroupRecord) -> list[str]:
@@ -364,7 +383,8 @@ def _prepare_step(
             "meta_non_parallel": _meta(entry.meta_non_parallel, step.meta, step.meta_non_parallel),
             "meta_parallel": _meta(entry.meta_parallel, step.meta, step.meta_parallel),
         }
-        _check_needs(backend, entry, metas, request)
+        submission = {"account": request.account, "worker_init": request.worker_init}
+        _check_needs(backend, entry, metas, submission)
     except FractalError as error:
         if len(request.steps) == 1:
             raise
@@ -389,14 +409,16 @@ def _prepare_step(
 
 
 def _check_needs(
-    backend: Backend, entry: TaskEntry, metas: Mapping[str, Mapping[str, Any]], request: JobRequest
+    backend: Backend,
+    entry: TaskEntry,
+    metas: Mapping[str, Mapping[str, Any]],
+    submission: Mapping[str, Any],
 ) -> None:
     """Raise when no batch could hold a unit, or when the scheduler could not be told so."""
     parts = {"non_parallel": entry.has_non_parallel, "parallel": entry.has_parallel}
-    asked = {"account": request.account, "worker_init": request.worker_init}
     for part, is_there in parts.items():
         if is_there:
-            layout = backend.lay_out(1, metas[f"meta_{part}"], asked)
+            layout = backend.lay_out(1, metas[f"meta_{part}"], submission)
             backend.scheduler.preview(
                 Submission(name="fractal", folder="/jobs", batches={0: {}}, needs=layout.needs)
             )
