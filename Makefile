@@ -14,11 +14,13 @@ OTHER_TESTS ?= tests/models tests/engine tests/hosts tests/store tests/client te
 export UV_SYSTEM_CERTS ?= 1
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help demo lab test test-faults quick other-pythons slurm slurm-down lint format bench clean system-packages
+.PHONY: help demo demo-slurm lab test test-faults quick other-pythons slurm slurm-down lint format \
+    bench bench-slurm clean system-packages
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo    run the quick-start notebook on made-up but real images; results in demo-output/'
+	@echo 'make demo-slurm   the same on a SLURM cluster, brought up on this machine'
 	@echo 'make lab     open JupyterLab on the notebooks'
 	@echo 'make test    everything: linters, types, all tests, and a part of them on other Pythons'
 	@echo 'make test-faults   the slow faults on a real SLURM cluster, which `make test` leaves out'
@@ -27,14 +29,20 @@ help:
 	@echo 'make lint    ruff and mypy'
 	@echo 'make format  let ruff format and mend what it can'
 	@echo 'make bench   benchmarks, side by side with what they are compared to'
+	@echo 'make bench-slurm   the same on a SLURM cluster, against submitit and sbatch by hand'
 	@echo 'make clean   remove environments, caches and results'
 
 # A store of their own, so that trying things leaves no trace in that of the user.
-demo lab: export FRACTAL_DEMO_FOLDER := $(CURDIR)/demo-output
-demo lab: export FRACTAL_JUPYTER_STORE := sqlite:///$(CURDIR)/demo-output/store/fractal.db
+demo demo-slurm lab: export FRACTAL_DEMO_FOLDER := $(CURDIR)/demo-output
+demo demo-slurm lab: export FRACTAL_JUPYTER_STORE := sqlite:///$(CURDIR)/demo-output/store/fractal.db
 
 demo: $(VENV)/.demo
 	@$(BIN)/python notebooks/run.py notebooks/01-quickstart.ipynb demo-output/01-quickstart.ipynb
+
+demo-slurm: system-packages $(VENV)/.demo
+	@tests/slurm/cluster up >/dev/null
+	@$(BIN)/python notebooks/run.py notebooks/02-slurm.ipynb demo-output/02-slurm.ipynb
+	@echo '  The cluster is still up: make slurm-down stops it.'
 
 # Opens the notebook as `make demo` has left it, with its outputs, if it has.
 lab: $(VENV)/.demo
@@ -89,6 +97,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.run
+
+bench-slurm: system-packages $(VENV)/.dev
+	$(BIN)/python -m benchmarks.run slurm
 
 clean:
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -156,7 +156,7 @@ def one_process_each(group: TaskGroup, images: Sequence[Path], scratch: Path) ->
                 input="\n".join(map(str, options)).encode(),
                 stdout=log,
                 stderr=log,
-                env={**job_environment(), **thread_limits({})},
+                env={**job_environment(), **thread_limits(1)},
                 check=True,
             )
         )

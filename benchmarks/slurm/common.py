@@ -185,7 +185,7 @@ def _run(command: Sequence[str], urls: Sequence[str], environment: Mapping[str, 
     result = subprocess.run(
         command,
         input="\n".join(urls),
-        env={**job_environment(), **thread_limits({}), **environment},
+        env={**job_environment(), **thread_limits(1), **environment},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
