@@ -1,0 +1,1 @@
+"""Forms, editors, browsers and monitors for notebooks, made with ipywidgets."""
