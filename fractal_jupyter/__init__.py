@@ -21,6 +21,13 @@ def load_ipython_extension(ipython: Any) -> None:
     register(ipython)
 
 
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    """Where Jupyter Server finds the extension; called when a server starts."""
+    from fractal_jupyter.server.app import FractalExtension
+
+    return [{"module": "fractal_jupyter", "app": FractalExtension}]
+
+
 def __getattr__(name: str) -> Any:
     """Import `Fractal` when it is asked for, so that submodules load without the client."""
     if name == "Fractal":

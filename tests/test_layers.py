@@ -26,7 +26,7 @@ LAYERS = (
     ("runner",),
     ("display",),
     ("client",),
-    ("magics", "widgets", "demo"),
+    ("magics", "widgets", "server", "demo"),
 )
 HEIGHT = {part: height for height, parts in enumerate(LAYERS) for part in parts}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,8 +17,10 @@ from fractal_jupyter.store.tables import batches, jobs, steps, units
 UNIT_COUNTERS = ("total", "running", "done", "failed", "cancelled", "interrupted")
 FINAL_JOBS = ("done", "failed", "cancelled")
 JOB_STATUSES = (*ACTIVE_JOBS, *FINAL_JOBS)
-# What a unit's row has without what may be large (arguments and output).
+# What a unit's row has without what may be large: its output, and for pages its arguments.
 _SLIM = [sa.literal(None).label(c.name) if c.name == "output" else c for c in units.c]
+_NOTHING: dict[str, Any] = {"args": sa.literal({}, sa.JSON), "output": sa.literal(None)}
+_PAGED = [_NOTHING[c.name].label(c.name) if c.name in _NOTHING else c for c in units.c]
 
 
 class Jobs:
@@ -60,18 +62,36 @@ class Jobs:
         return JobRecord.from_row(row)
 
     def all(
-        self, *, owner: str | None = None, status: str | None = None, limit: int | None = None
+        self,
+        *,
+        owner: str | None = None,
+        status: str | None = None,
+        before: int | None = None,
+        limit: int | None = None,
     ) -> list[JobRecord]:
-        """Jobs, the newest first."""
+        """Jobs, the newest first; with `before`, only those older than the one with this id."""
         query = sa.select(jobs).order_by(jobs.c.id.desc())
         if owner is not None:
             query = query.where(jobs.c.owner == owner)
         if status is not None:
             query = query.where(jobs.c.status == status)
+        if before is not None:
+            query = query.where(jobs.c.id < before)
         if limit is not None:
             query = query.limit(limit)
         with self._database.read() as connection:
             return [JobRecord.from_row(row) for row in connection.execute(query)]
+
+    def counts(self, owner: str) -> dict[str, int]:
+        """How many jobs of `owner` there are, by status."""
+        query = (
+            sa.select(jobs.c.status, sa.func.count())
+            .where(jobs.c.owner == owner)
+            .group_by(jobs.c.status)
+        )
+        with self._database.read() as connection:
+            found = {row[0]: row[1] for row in connection.execute(query)}
+        return {status: found.get(status, 0) for status in JOB_STATUSES}
 
     def active(self, owner: str) -> list[JobRecord]:
         """The jobs of `owner` that are not over, the oldest first."""
@@ -122,6 +142,38 @@ class Jobs:
         with self._database.read() as connection:
             return [UnitRecord.from_row(row) for row in connection.execute(query)]
 
+    def unit_page(
+        self,
+        key: int,
+        *,
+        statuses: Sequence[str] = (),
+        step: int | None = None,
+        offset: int = 0,
+        limit: int,
+    ) -> tuple[list[UnitRecord], int]:
+        """Some units of a job in the order of their indexes, without arguments and outputs.
+
+        Args:
+            key: The job.
+            statuses: Only units of these statuses; of all when there are none.
+            step: Only units of that step.
+            offset: How many to pass over.
+            limit: At most so many.
+
+        Returns:
+            The units, and how many there are of these statuses and that step.
+        """
+        which = [units.c.job_id == key]
+        if statuses:
+            which.append(units.c.status.in_(statuses))
+        if step is not None:
+            which.append(units.c.step == step)
+        page = sa.select(*_PAGED).where(*which).order_by(units.c.index)
+        with self._database.read() as connection:
+            total = connection.execute(sa.select(sa.func.count()).where(*which)).scalar_one()
+            rows = connection.execute(page.offset(offset).limit(limit))
+            return [UnitRecord.from_row(row) for row in rows], total
+
     def unit(self, key: int, index: int) -> UnitRecord:
         """One unit, with its output; raises `NotFound`."""
         query = sa.select(units).where(units.c.job_id == key, units.c.index == index)
@@ -159,8 +211,11 @@ class Jobs:
             )
         return self.get(key)
 
-    def request_retry(self, key: int) -> JobRecord:
-        """Submit again what of a job did not succeed; raises `NotAllowed` while it is active."""
+    def request_retry(self, key: int, *, meta: Mapping[str, Any] | None = None) -> JobRecord:
+        """Submit again what of a job did not succeed; raises `NotAllowed` while it is active.
+
+        `meta` is laid over what the steps that are left ask for.
+        """
         with self._database.write() as connection:
             job = connection.execute(sa.select(jobs).where(jobs.c.id == key)).one_or_none()
             if job is None:
@@ -180,6 +235,8 @@ class Jobs:
                     **_another_run(jobs),
                 )
             )
+            if meta:
+                _change_meta(connection, key, meta)
             connection.execute(
                 sa.update(steps)
                 .where(steps.c.job_id == key, steps.c.status.in_(["failed", "cancelled"]))
@@ -243,3 +300,16 @@ def _another_run(table: sa.Table) -> dict[str, Any]:
     """What a retry sets: the time of the run that is over is added to that of those before."""
     took = sa.func.coalesce(table.c.ended - table.c.started, 0.0)
     return {"started": None, "ended": None, "seconds_before": table.c.seconds_before + took}
+
+
+def _change_meta(connection: sa.Connection, key: int, meta: Mapping[str, Any]) -> None:
+    """Lay a meta over that of the steps of a job that are not done."""
+    left = sa.select(steps).where(steps.c.job_id == key, steps.c.status != "done")
+    for step in connection.execute(left).all():
+        parts = ("meta_non_parallel", "meta_parallel")
+        request = {**step.request, **{part: {**step.request[part], **meta} for part in parts}}
+        connection.execute(
+            sa.update(steps)
+            .where(steps.c.job_id == key, steps.c.position == step.position)
+            .values(request=request)
+        )

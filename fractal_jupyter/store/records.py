@@ -65,7 +65,10 @@ class TaskGroupRecord(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityRecord(Record):
-    """Something done to a task group: `pending`, `ongoing`, `OK` or `failed`."""
+    """Something done to a task group or the like: `pending`, `ongoing`, `OK` or `failed`.
+
+    `process` is the identity of who does it; `result` is what came of it, as JSON.
+    """
 
     id: int
     task_group_id: int | None
@@ -74,6 +77,8 @@ class ActivityRecord(Record):
     status: str
     error: str | None
     log: str
+    process: dict[str, Any]
+    result: Any
     created: float
     ended: float | None
 

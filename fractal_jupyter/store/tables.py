@@ -81,6 +81,8 @@ activities = Table(
     Column("status", String, nullable=False),
     Column("error", Text),
     Column("log", Text, nullable=False),
+    Column("process", JSON, nullable=False),
+    Column("result", JSON),
     Column("created", Float, nullable=False),
     Column("ended", Float),
 )

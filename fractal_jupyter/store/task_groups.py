@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from fractal_jupyter.errors import NotFound
+from fractal_jupyter.schedulers.processes import alive, identity
 from fractal_jupyter.store.database import Database
 from fractal_jupyter.store.records import ActivityRecord, TaskGroupRecord, TaskRecord
 from fractal_jupyter.store.tables import activities, task_groups, tasks
@@ -58,6 +59,14 @@ class TaskGroups:
             # On PostgreSQL somebody else may have added it since we looked.
             with self._database.write() as connection:
                 return _put(connection, entries, values)
+
+    def task(self, key: int) -> TaskRecord:
+        """The task with that id; raises `NotFound`."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(tasks).where(tasks.c.id == key)).one_or_none()
+        if row is None:
+            raise NotFound(f"There is no task with the id {key}.")
+        return TaskRecord.from_row(row)
 
     def tasks(self, task_group_id: int | None = None) -> list[TaskRecord]:
         """The tasks of one task group, or of all, in the order of the manifests."""
@@ -109,7 +118,12 @@ class Activities:
             row = connection.execute(
                 sa.insert(activities)
                 .values(
-                    action=action, subject=subject, status="ongoing", log="", created=time.time()
+                    action=action,
+                    subject=subject,
+                    status="ongoing",
+                    log="",
+                    process=identity(),
+                    created=time.time(),
                 )
                 .returning(*activities.c)
             ).one()
@@ -124,7 +138,14 @@ class Activities:
                 .values(log=activities.c.log + text)
             )
 
-    def end(self, key: int, *, error: str | None, task_group_id: int | None = None) -> None:
+    def end(
+        self,
+        key: int,
+        *,
+        error: str | None,
+        task_group_id: int | None = None,
+        result: Any = None,
+    ) -> None:
         """Record how an activity ended: `error` is None when it went well."""
         with self._database.write() as connection:
             connection.execute(
@@ -134,9 +155,50 @@ class Activities:
                     status="OK" if error is None else "failed",
                     error=error,
                     task_group_id=task_group_id,
+                    result=result,
                     ended=time.time(),
                 )
             )
+
+    def end_lost(self) -> None:
+        """Record as failed what a process was doing that is known to have ended."""
+        query = sa.select(activities.c.id, activities.c.process).where(
+            activities.c.status == "ongoing"
+        )
+        with self._database.read() as connection:
+            ongoing = connection.execute(query).all()
+        for key, process in ongoing:
+            if alive(process) is False:
+                self.end(key, error="The process that did this has ended. Start it again.")
+
+    def get(self, key: int) -> ActivityRecord:
+        """The activity with that id; raises `NotFound`."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                sa.select(activities).where(activities.c.id == key)
+            ).one_or_none()
+        if row is None:
+            raise NotFound(f"There is no activity with the id {key}.")
+        return ActivityRecord.from_row(row)
+
+    def page(
+        self, *, before: int | None = None, task_group_id: int | None = None, limit: int
+    ) -> list[ActivityRecord]:
+        """Some activities, the newest first, without their logs.
+
+        Args:
+            before: Only those that are older than the one with this id.
+            task_group_id: Only those of a task group.
+            limit: At most so many.
+        """
+        slim = [sa.literal("").label(c.name) if c.name == "log" else c for c in activities.c]
+        query = sa.select(*slim).order_by(activities.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(activities.c.id < before)
+        if task_group_id is not None:
+            query = query.where(activities.c.task_group_id == task_group_id)
+        with self._database.read() as connection:
+            return [ActivityRecord.from_row(row) for row in connection.execute(query)]
 
     def all(self, task_group_id: int | None = None) -> list[ActivityRecord]:
         """The activities of one task group, or all, the oldest first."""

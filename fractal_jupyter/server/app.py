@@ -1,0 +1,74 @@
+"""The extension of Jupyter Server."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from jupyter_server.extension.application import ExtensionApp
+from traitlets import Integer, Unicode
+
+from fractal_jupyter.server.api import Api
+from fractal_jupyter.server.handler import API_SETTING, POOLS_SETTING
+from fractal_jupyter.server.routes import handlers
+
+
+class FractalExtension(ExtensionApp):
+    """Fractal in Jupyter: REST below `fractal/api`, and events.
+
+    Configured as `c.FractalExtension.<name>` in `jupyter_server_config.py`, or as
+    `--FractalExtension.<name>=…` on the command line.
+    """
+
+    name = "fractal_jupyter"
+    # the tables of routes have whole paths: the same whatever the extension is called
+    load_other_extensions = True
+
+    store_url = Unicode(
+        None,
+        allow_none=True,
+        help="SQLAlchemy URL of the store. By default that of the Python API: the value of "
+        "FRACTAL_JUPYTER_STORE, or else a file in this user's Jupyter data directory.",
+    ).tag(config=True)
+    page_size = Integer(
+        100, min=1, help="How many items a page of a listing has that does not say so."
+    ).tag(config=True)
+    largest_page = Integer(
+        1_000, min=1, help="How many items a page of a listing may ask for."
+    ).tag(config=True)
+    log_page_bytes = Integer(
+        262_144, min=4, help="How many bytes a page of a log has that does not say so."
+    ).tag(config=True)
+    store_threads = Integer(
+        4, min=1, help="How many requests that ask the store only are answered side by side."
+    ).tag(config=True)
+    host_threads = Integer(
+        8, min=1, help="The same of requests that may ask other machines, which may hang."
+    ).tag(config=True)
+
+    def initialize_settings(self) -> None:
+        """Make what all handlers share."""
+        self._pools = {
+            slow: ThreadPoolExecutor(threads, thread_name_prefix=f"fractal-{name}")
+            for slow, threads, name in (
+                (False, self.store_threads, "store"),
+                (True, self.host_threads, "hosts"),
+            )
+        }
+        self._api = Api(
+            url=self.store_url,
+            page_size=self.page_size,
+            largest_page=self.largest_page,
+            log_page_bytes=self.log_page_bytes,
+        )
+        self.settings.update({API_SETTING: self._api, POOLS_SETTING: self._pools})
+
+    def initialize_handlers(self) -> None:
+        """Give the server all routes."""
+        self.handlers.extend(handlers())
+
+    async def stop_extension(self) -> None:
+        """Record what ends with the server, and close the store."""
+        await asyncio.to_thread(self._api.close)
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,1 @@
+"""What answers requests: a module for each noun, each with its rows of the table of routes."""

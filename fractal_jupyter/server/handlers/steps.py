@@ -1,0 +1,27 @@
+"""Steps of jobs, with what they were asked to do."""
+
+from __future__ import annotations
+
+import time
+
+from fractal_jupyter.server.api import Api
+from fractal_jupyter.server.documents import Items, StepDocument
+from fractal_jupyter.server.route import Query, Request, Route
+
+
+def list_steps(api: Api, request: Request[Query, None]) -> Items[StepDocument]:
+    """List the steps of a job, in order."""
+    job, now = api.job(request.ids["job"]), time.time()
+    steps = api.store.jobs.steps(job.id)
+    return Items[StepDocument](items=[StepDocument.of(step, now=now) for step in steps])
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/jobs/{job}/steps",
+        call=list_steps,
+        resource="fractal:steps",
+        answer=Items[StepDocument],
+    ),
+)
