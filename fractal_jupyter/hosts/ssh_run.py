@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "run_script"]
 
 _CHUNK = 1 << 16
+_SLICE = 1 << 20
 # How long to wait for the rest of the error output once a command has ended.
 _DRAIN = 1.0
 # How long a login shell may take to get to work.
@@ -189,7 +190,9 @@ class _Talk:
     def _send(self, content: bytes) -> None:
         # The command may not want all of it. Whether that is an error is for it to say.
         with contextlib.suppress(OSError, EOFError):
-            self._channel.sendall(content)
+            # A slice at a time: with every packet, `sendall` copies all that is left.
+            for start in range(0, len(content), _SLICE):
+                self._channel.sendall(content[start : start + _SLICE])
             self._channel.shutdown_write()
 
     def _start(self, target: Callable[..., None], *args: object) -> None:
