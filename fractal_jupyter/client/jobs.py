@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from fractal_jupyter.client.listing import Listing
@@ -20,6 +20,7 @@ from fractal_jupyter.runner.folders import JobFolder, job_folders, remove_job_fo
 from fractal_jupyter.runner.launch import SupervisorCare, wake_supervisor
 from fractal_jupyter.runner.logs import read_log
 from fractal_jupyter.runner.step import PHASES
+from fractal_jupyter.runner.submission import retry
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.store.jobs import FINAL_JOBS, JOB_STATUSES
 from fractal_jupyter.store.records import JobRecord, StepRecord, UnitRecord
@@ -133,8 +134,12 @@ class Job:
         wake_supervisor(self._store)
         return self
 
-    def retry(self) -> Job:
+    def retry(self, *, meta: Mapping[str, Any] | None = None) -> Job:
         """Run again what of the job did not succeed, and then the steps that are left.
+
+        Args:
+            meta: What units need from now on, such as `{"mem": "8G"}`; laid over the meta of the
+                steps that are left.
 
         Of a job that was retried, displays show how long all its runs took together; `started`
         and `ended` of its steps are those of the last run, and `seconds_before` is the time of
@@ -142,9 +147,10 @@ class Job:
 
         Raises:
             NotAllowed: The job is neither failed nor cancelled.
+            InvalidDocument: The meta is wrong.
+            PlanError: Nothing could hold a unit that needs so much.
         """
-        self._store.jobs.request_retry(self.id)
-        wake_supervisor(self._store)
+        retry(self._store, self.id, meta=meta or {})
         return self
 
     def wait(self, timeout: float | None = None) -> Job:

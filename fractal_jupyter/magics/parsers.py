@@ -239,6 +239,13 @@ def _cancel() -> VerbParser:
 def _retry() -> VerbParser:
     parser = VerbParser("retry", "Run again what of a job did not succeed, then what is left.")
     _add_job(parser, optional=False)
+    parser.add(
+        "--meta",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what units need from now on, such as mem=8G (repeatable)",
+    )
     parser.add("--wait", action="store_true", help="wait until the job is over")
     return parser
 

@@ -118,7 +118,7 @@ def _cancel(session: Session, options: Namespace) -> Any:
 
 
 def _retry(session: Session, options: Namespace) -> Any:
-    job = _job(session, options.job).retry()
+    job = _job(session, options.job).retry(meta=_meta(session, options))
     return job.wait() if options.wait else job
 
 
@@ -196,7 +196,7 @@ def _request(session: Session, options: Namespace) -> tuple[Any, Any, dict[str, 
     """The task, the dataset, and what else was said, by the names of the Python API."""
     value = {
         "args": _arguments(session, options.arguments),
-        "meta": {n: value_of(v, session.variables) for n, v in _pairs("--meta", options.meta)},
+        "meta": _meta(session, options),
         "version": options.version,
         "profile": options.profile,
         "first": options.first,
@@ -248,3 +248,7 @@ def _type_filter(word: str) -> tuple[str, bool]:
     if value.lower() not in ("", "true", "false"):
         raise InvalidArguments(f"--type {word}: the value must be true or false.")
     return name, value.lower() != "false"
+
+
+def _meta(session: Session, options: Namespace) -> dict[str, Any]:
+    return {n: value_of(v, session.variables) for n, v in _pairs("--meta", options.meta)}

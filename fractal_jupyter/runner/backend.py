@@ -51,12 +51,14 @@ class Layout:
     Attributes:
         batches: The positions of the units of each batch.
         side_by_side: How many units of a batch run at the same time.
+        cpus_per_unit: How many processors a unit is to use.
         memory_advice: What to tell people when a unit runs out of memory.
         needs: What each batch asks the scheduler for, in the scheduler's own form.
     """
 
     batches: tuple[range, ...]
     side_by_side: int
+    cpus_per_unit: int
     memory_advice: str
     needs: Any = None
 
@@ -169,7 +171,8 @@ def _slurm(
             f"unit{'s' if side_by_side > 1 else ''} at a time: ask for more with `mem` in the "
             "step's meta."
         )
-        return Layout(tuple(split(count, packing)), side_by_side, advice, needs)
+        batches = tuple(split(count, packing))
+        return Layout(batches, side_by_side, options.cpus_per_task, advice, needs)
 
     return Backend(
         host=host,
@@ -208,8 +211,9 @@ def _local(resource: LocalResource) -> Backend:
 
     def lay_out(count: int, meta: Mapping[str, Any], request: Mapping[str, Any]) -> Layout:
         del request
-        side_by_side = limit or max(1, usable_processors() // int(meta.get("cpus_per_task") or 1))
-        return Layout((range(count),), min(side_by_side, max(1, count)), MEMORY_ADVICE)
+        cpus = int(meta.get("cpus_per_task") or 1)
+        side_by_side = limit or max(1, usable_processors() // cpus)
+        return Layout((range(count),), min(side_by_side, max(1, count)), cpus, MEMORY_ADVICE)
 
     return Backend(
         host=LocalHost(),

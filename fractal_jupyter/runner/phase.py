@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from fractal_jupyter.errors import HostError, HostUnreachable, SchedulerError
+from fractal_jupyter.runner.backend import Layout
 from fractal_jupyter.runner.context import JobContext
 from fractal_jupyter.runner.files import exists, read_if_there
 from fractal_jupyter.runner.results import Report, ResultsFollower, read_results
@@ -38,8 +39,9 @@ ACTIVE = ("pending", "running")
 # Ends of a batch that are the fault of what its units need: they have failed, and a retry would
 # fail as well unless something is changed. After the others, units were interrupted.
 FAULTS = frozenset({"out_of_memory", "time_limit"})
-# Batches that have met this meet it again when they are started again.
-HOPELESS = frozenset({"worker_could_not_start", "never_started"})
+# Ends after which a batch is not started again: it would meet the same again, or somebody wants it
+# gone.
+FINAL = frozenset({"worker_could_not_start", "never_started", "cancelled_from_outside"})
 
 
 @dataclass(slots=True)
@@ -157,6 +159,7 @@ class PhaseRun:
             record.handle,
             record.submissions,
             record.fruitless,
+            begun=bool(record.positions),
         )
         self.live[record.id] = live
         return live
@@ -258,7 +261,7 @@ class PhaseRun:
         }
         count = max(1, sum(map(len, indexes.values())))
         layout = context.backend.lay_out(count, self.meta, context.job.request)
-        common = self._common_document(layout.memory_advice)
+        common = self._common_document(layout)
         return Submission(
             name=batches[0].record.name,
             folder=str(batches[0].folder),
@@ -275,18 +278,18 @@ class PhaseRun:
             },
         )
 
-    def _common_document(self, advice: str) -> dict[str, Any]:
+    def _common_document(self, layout: Layout) -> dict[str, Any]:
         request = self.context.job.request
         return {
             "version": 1,
             "command": list(self.command),
             "warm": self.warm,
             "preload": self.preload,
-            "env": {**thread_limits(self.meta), **request["environment"]},
+            "env": {**thread_limits(layout.cpus_per_unit), **request["environment"]},
             "inherit": self.context.backend.inherits,
             "cwd": None,
             "memory_limit": request.get("memory_limit"),
-            "memory_advice": advice,
+            "memory_advice": layout.memory_advice,
             "rerun_interrupted": self._reruns,
             "heartbeat_interval": 1.0,
             "log_limit": 10_000_000,
@@ -450,7 +453,7 @@ class PhaseRun:
         why = self._why(live, status.reason)
         if not cancelled and status.problem is not None:
             self._explain(live, status.problem, why)
-        again = live.fruitless < MOST_FRUITLESS_STARTS and status.problem not in HOPELESS
+        again = live.fruitless < MOST_FRUITLESS_STARTS and status.problem not in FINAL
         if not cancelled and again and self._is_there(live):
             cut_off = "running" in self._left(live).values()
             if not self._reruns:
@@ -560,6 +563,6 @@ def _grouped(
     return groups
 
 
-def thread_limits(meta: Mapping[str, Any]) -> dict[str, str]:
+def thread_limits(cpus: int) -> dict[str, str]:
     """Variables that make numerical libraries keep to the processors that a unit asked for."""
-    return dict.fromkeys(THREAD_VARIABLES, str(meta.get("cpus_per_task") or 1))
+    return dict.fromkeys(THREAD_VARIABLES, str(cpus))

@@ -1,5 +1,6 @@
 """Whole jobs, from submission to their end, with real supervisors, workers and units."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -293,3 +294,17 @@ def test_an_empty_parallelization_list_is_a_step_that_is_done(fractal: Fractal) 
     job = fractal.submit("Toy Compound", dataset, args={"skip": 2}).wait(60)
     assert (job.status, job.error) == ("done", None)
     assert job.steps[0].total == 1
+
+
+def test_a_retry_may_ask_for_more(fractal: Fractal, tmp_path: Path) -> None:
+    dataset = make_dataset(fractal, 2)
+    job = fractal.submit("Toy Parallel", dataset, args={"behaviour": "raise"}).wait(60)
+    with pytest.raises(InvalidDocument, match=r"meta\.mem"):
+        job.retry(meta={"mem": "lots"})
+    assert job.status == "failed"
+    job.retry(meta={"cpus_per_task": 2, "mem": "8G"}).wait(60)
+    (step,) = fractal._store.jobs.steps(job.id)
+    assert step.request["meta_parallel"] == {"cpus_per_task": 2, "mem": 8000}
+    batch = fractal._store.jobs.batches(job.id)[-1]
+    document = json.loads((Path(batch.folder) / "batch.json").read_text())
+    assert document["env"]["OMP_NUM_THREADS"] == "2"

@@ -103,7 +103,7 @@ def test_a_unit_that_needs_too_much_memory_is_told_how_much_there_was(
     job = fractal.submit(
         "Toy Parallel",
         images(fractal, shared_folder, 3),
-        args={"behaviour": "memory", "only": "plate-1.zarr"},
+        args={"behaviour": "much memory", "only": "plate-1.zarr"},
     ).wait(120)
     assert statuses(job) == ["done", "failed", "done"]
     (unit,) = job.units(status="failed")
@@ -111,6 +111,8 @@ def test_a_unit_that_needs_too_much_memory_is_told_how_much_there_was(
     assert "memory ran out" in (unit.error or "")
     assert "asked for" in (unit.error or "")
     assert "`mem`" in (unit.error or "")
+    # With what it says, it works.
+    assert job.retry(meta={"mem": 1000}).wait(150).status == "done", job.error
 
 
 @pytest.mark.slurm_faults

@@ -32,10 +32,10 @@ def behave(behaviour, seconds, gate):
         os.kill(os.getpid(), signal.SIGSEGV)
     if behaviour == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    if behaviour == "memory":
+    if behaviour in ("memory", "much memory"):
         block = bytearray(400_000_000)
         block[::4096] = b"x" * len(block[::4096])
-        time.sleep(60)
+        time.sleep(60 if behaviour == "memory" else 0)
     if behaviour == "forever":
         while True:
             time.sleep(1)
