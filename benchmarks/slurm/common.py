@@ -93,11 +93,12 @@ def slurm_fractal(
         ),
         "tasks_python_config": {"default_version": VERSION, "versions": {VERSION: PYTHON}},
     }
+    user = profile_document(kind, current_user(), **(profile or {}))
     if any(resource.name == RESOURCE for resource in fractal.resources.list()):
         fractal.resources.update(RESOURCE, document)
+        fractal.profiles.update(PROFILE, user)
     else:
         fractal.resources.add(document)
-        user = profile_document(kind, current_user(), **(profile or {}))
         fractal.profiles.add(user, resource=RESOURCE)
     fractal.use(PROFILE)
     try:

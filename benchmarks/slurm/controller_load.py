@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from collections import Counter
@@ -41,8 +42,9 @@ def measure(options: argparse.Namespace) -> Sequence[Row]:
         during = Counter(calls.read_text().split()) - before
         for job in jobs:
             job.cancel()
-        for job in jobs:
-            job.wait()
+        with contextlib.redirect_stdout(None):
+            for job in jobs:
+                job.wait()
     counted = ", ".join(f"{count} × {name}" for name, count in during.items())
     return [
         Row(
