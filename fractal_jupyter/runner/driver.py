@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -26,15 +27,17 @@ class Backends:
 
     def __init__(self) -> None:
         self._made: dict[str, Backend] = {}
+        self._lock = threading.Lock()
 
     def get(self, job: JobRecord) -> Backend:
         """The backend that the job was submitted to, as it was then."""
         key = repr((job.request["resource"], job.request["profile"]))
-        if key not in self._made:
-            self._made[key] = make_backend(
-                parse_resource(job.request["resource"]), parse_profile(job.request["profile"])
-            )
-        return self._made[key]
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = make_backend(
+                    parse_resource(job.request["resource"]), parse_profile(job.request["profile"])
+                )
+            return self._made[key]
 
 
 def drive(

@@ -339,7 +339,8 @@ class PhaseRun:
             elif self._is_gone(live, status):
                 why = f"there was no sign of life from its worker any more ({status.reason})"
                 self._settle(live, BatchStatus(BatchState.ENDED, why), cancelled=cancelled)
-            elif cancelled:
+            elif cancelled and status.state is not BatchState.UNKNOWN:
+                # Who does not answer is told when it does: it would only keep us waiting.
                 self._tell_to_end(live, status)
         self._give_turns(cancelled=cancelled)
         self._say_what_waits(polled)

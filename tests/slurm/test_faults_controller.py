@@ -127,7 +127,7 @@ RECORDED = [
 ]
 
 
-@pytest.mark.parametrize("words", RECORDED)
+@pytest.mark.parametrize("words", RECORDED, ids=["cannot connect", "timed out", "misconfigured"])
 def test_squeue_fails_and_says_that_all_is_well(
     fractal: Fractal,
     cluster: Cluster,

@@ -14,8 +14,15 @@ from fractal_jupyter.client.jobs import Job
 from fractal_jupyter.runner.users import current_user
 from tests.faults.helpers import leader
 from tests.slurm.conftest import MakeFractal
-from tests.slurm.faults import Diary, arrays_in_queue, assert_done_once, queue
-from tests.slurm.machine import Cluster
+from tests.slurm.faults import (
+    Diary,
+    arrays_in_queue,
+    assert_done_once,
+    assert_survived,
+    queue,
+)
+from tests.slurm.machine import Cluster, run
+from tests.slurm.test_own import arrays, statuses
 from tests.slurm.ways import images
 from tests.toy import supervisor_pid, wait_until
 
@@ -54,6 +61,24 @@ def test_the_machine_reboots_while_units_run(
         diary.let_go()
         again.wait(60)
         assert_done_once(later, again, cluster, diary)
+
+
+def test_a_worker_dies_while_nobody_looks(
+    fractal: Fractal, cluster: Cluster, shared_folder: Path, diary: Diary
+) -> None:
+    """What it has recorded was read by the supervisor before: it had started, nobody forgets."""
+    job = submit_held(fractal, shared_folder, diary)
+    end_all_of_ours(fractal)
+    run("scancel", "--full", "--signal=KILL", *arrays(job))
+    wait_until(lambda: not queue(cluster, job))
+    with closing(Fractal(fractal._store.url)) as later:
+        again = later.jobs.get(job.id).wait(120)
+        assert statuses(again) == ["interrupted"] * 4
+        assert "was running when" in (again.units()[0].error or "")
+        assert "before its worker ran" not in (again.error or "")
+        assert_survived(later, again, cluster, diary)
+        diary.let_go()
+        assert again.retry().wait(60).status == "done"
 
 
 @pytest.mark.cluster_options(settings={"MinJobAge": 2})
