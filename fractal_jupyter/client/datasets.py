@@ -160,6 +160,17 @@ class Dataset(Shown):
         """
         import warnings
 
+        new, count, troubles = self._scan(folder, profile)
+        for trouble in troubles:
+            warnings.warn(trouble, stacklevel=2)
+        found = counted(count, "image")
+        empty = f"Nothing new: the list has the {found} found." if count else "No images found."
+        return self._listing(new, empty=empty)
+
+    def _scan(
+        self, folder: str | Path | None, profile: str | None
+    ) -> tuple[list[Image], int, list[str]]:
+        """Look for images; the new ones, how many there are, and what could not be read."""
         from fractal_jupyter.runner.scanning import scan
 
         record = self._profile(profile)
@@ -169,17 +180,19 @@ class Dataset(Shown):
             resource=None if resource is None else parse_resource(resource.document),
             profile=None if record is None else parse_profile(record.document),
         )
-        for warning in found["warnings"]:
-            warnings.warn(str(warning), stacklevel=2)
         images = parse_images(found["images"])
         known = self._store.datasets.find_images(
             self._record.id, [image.zarr_url for image in images]
         )
         new = [image for image in images if image.zarr_url not in known]
         self.add_images(new)
-        count = counted(len(images), "image")
-        empty = f"Nothing new: the list has the {count} found." if images else "No images found."
-        return self._listing(new, empty=empty)
+        return new, len(images), [str(warning) for warning in found["warnings"]]
+
+    def browser(self) -> Any:
+        """A widget that shows the image list a page at a time, by attributes and types."""
+        from fractal_jupyter.client.opening import open_widget
+
+        return open_widget("DatasetBrowser", self)
 
     def _profile(self, name: str | None) -> ProfileRecord | None:
         name = name or self._in_use()

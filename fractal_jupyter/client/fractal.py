@@ -246,6 +246,29 @@ class Fractal:
         )
         return Job(self._store, submit(self._store, request).id)
 
+    def form(
+        self,
+        task: str | Task,
+        dataset: str | Dataset | None = None,
+        *,
+        args: Mapping[str, Any] | None = None,
+        version: str | None = None,
+        profile: str | None = None,
+    ) -> Any:
+        """A widget to fill in the arguments of a task and submit it; shows the cell that does so.
+
+        Args:
+            task: A task, or its name.
+            dataset: The dataset that is chosen at first.
+            args: Arguments to begin with.
+            version: Version of the task's package, where several are installed.
+            profile: The profile that is chosen at first.
+        """
+        from fractal_jupyter.client.opening import open_widget
+
+        found = self.tasks.get(task, version=version) if isinstance(task, str) else task
+        return open_widget("TaskForm", self, found, dataset, args=args, profile=profile)
+
     def plan(
         self,
         task: str | Task | Workflow,

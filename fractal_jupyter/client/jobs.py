@@ -197,6 +197,12 @@ class Job:
 
         LiveJob(self._snapshot).show()
 
+    def monitor(self) -> Any:
+        """A widget that shows the job live: steps, units with their logs, cancel and retry."""
+        from fractal_jupyter.client.opening import open_widget
+
+        return open_widget("JobMonitor", self)
+
     def _ipython_display_(self) -> None:
         """What IPython calls for the last value of a cell: one living picture, not two."""
         self.show()

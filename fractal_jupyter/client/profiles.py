@@ -165,6 +165,17 @@ class Profiles:
         """Remove a profile; raises `InUse` while an unfinished job uses it."""
         self._store.profiles.remove(self._store.profiles.get(name))
 
+    def editor(self, name: str | None = None, *, resource: str | None = None) -> Any:
+        """A widget to edit a profile, with what is wrong with it and its JSON beside the form.
+
+        Args:
+            name: The profile; None to make a new one.
+            resource: Of a new one: the name of its resource, if there are several.
+        """
+        from fractal_jupyter.client.opening import open_widget
+
+        return open_widget("profile_editor", self, name, resource=resource)
+
     def __repr__(self) -> str:
         return repr(self.list())
 

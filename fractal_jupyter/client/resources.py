@@ -168,6 +168,17 @@ class Resources:
             text=checks_text,
         )
 
+    def editor(self, name: str | None = None, *, type: str = "local") -> Any:  # noqa: A002
+        """A widget to edit a resource, with what is wrong with it and its JSON beside the form.
+
+        Args:
+            name: The resource; None to make a new one.
+            type: Of a new one: `local`, `slurm_sudo` or `slurm_ssh`.
+        """
+        from fractal_jupyter.client.opening import open_widget
+
+        return open_widget("resource_editor", self, name, type=type)
+
     def __repr__(self) -> str:
         return repr(self.list())
 

@@ -20,7 +20,7 @@ class Form:
         schema: JSON schema of an object.
         check: Says what is wrong with a document.
         path: What the paths of problems begin with, `args_parallel`.
-        value: What to begin with.
+        value: What to begin with; what is required is there beside it.
     """
 
     def __init__(
@@ -33,21 +33,23 @@ class Form:
     ) -> None:
         self._check = check
         self.root = ObjectField(make_node({**schema, "default": {}}, schema), key=path)
-        if value is not None:
-            self.load(value)
+        for name, content in (value or {}).items():
+            self._load(name, content)
 
     def load(self, value: Mapping[str, Any]) -> None:
         """Take a document over as it is; what it leaves out has its default."""
         self.root.clear()
-        self.root.extra = {}
         for name, content in value.items():
-            if name in self.root.fields:
-                self.root.fields[name].load(content)
-            else:
-                self.root.extra[name] = content
+            self._load(name, content)
         for name, field in self.root.fields.items():
             if name not in value:
                 field.given = False
+
+    def _load(self, name: str, content: Any) -> None:
+        if name in self.root.fields:
+            self.root.fields[name].load(content)
+        else:
+            self.root.extra[name] = content
 
     def value(self) -> JsonObject:
         """The document, as short as it can be: what is left out has its default."""
