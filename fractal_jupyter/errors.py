@@ -43,9 +43,19 @@ Each carries one sentence for the user that says what happened, where, and what 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class FractalError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package.
+
+    `problems` has the wrong values one by one (`models.problems.Problem`), where there are some.
+    """
+
+    def __init__(self, message: str = "", *, problems: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class InvalidDocument(FractalError):

@@ -165,4 +165,4 @@ def _refuse(task: TaskEntry, problems: list[Problem]) -> None:
     text = f"{task.name!r} cannot be run with these arguments:\n{listing(problems)}"
     if any(problem.allowed.startswith(NO_SUCH_NAME) for problem in problems):
         text += f"\n{_VERSIONS}"
-    raise InvalidArguments(text)
+    raise InvalidArguments(text, problems=problems)

@@ -261,4 +261,5 @@ def _named(value: object, path: str, problems: list[Problem]) -> dict[str, objec
 
 def _refuse(problems: list[Problem]) -> None:
     if problems:
-        raise InvalidDocument(f"These filters cannot be used:\n{listing(problems)}")
+        message = f"These filters cannot be used:\n{listing(problems)}"
+        raise InvalidDocument(message, problems=problems)

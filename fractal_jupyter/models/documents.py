@@ -155,7 +155,8 @@ def _checked(model: type[_D], content: JsonObject, *, title: str) -> _D:
 
 
 def _invalid(title: str, problems: list[Problem]) -> InvalidDocument:
-    return InvalidDocument(f"{title} cannot be used:\n{listing(problems)}")
+    message = f"{title} cannot be used:\n{listing(problems)}"
+    return InvalidDocument(message, problems=problems)
 
 
 def _one_of(names: Iterable[str]) -> str:

@@ -180,7 +180,8 @@ def parse_images(documents: Iterable[object]) -> list[Image]:
     if not problems:
         problems.extend(_repeated(images))
     if problems:
-        raise InvalidDocument(f"The list of images is wrong:\n{listing(problems)}")
+        message = f"The list of images is wrong:\n{listing(problems)}"
+        raise InvalidDocument(message, problems=problems)
     return images
 
 

@@ -28,7 +28,7 @@ from fractal_jupyter.models.profile import Profile, parse_profile
 from fractal_jupyter.models.resource import Resource
 from fractal_jupyter.runner.backend import make_backend
 from fractal_jupyter.runner.submission import missing_path, usable_resource
-from fractal_jupyter.store.records import ProfileRecord, TaskGroupRecord
+from fractal_jupyter.store.records import ActivityRecord, ProfileRecord, TaskGroupRecord
 from fractal_jupyter.store.store import Store
 
 LOG_SECONDS = 1.0
@@ -52,7 +52,11 @@ class CollectionRequest:
 
 
 def collect(
-    store: Store, request: CollectionRequest, *, log: Callable[[str], None]
+    store: Store,
+    request: CollectionRequest,
+    *,
+    log: Callable[[str], None],
+    activity: ActivityRecord | None = None,
 ) -> TaskGroupRecord:
     """Build the environment that is asked for, unless it is there, and record its tasks.
 
@@ -66,6 +70,7 @@ def collect(
         store: Where the task group is recorded.
         request: What is asked for.
         log: Gets each line of the log as it comes.
+        activity: What it is recorded as, when that has begun already; the caller ends it.
 
     Raises:
         CollectionError: With the reason in words; nothing is left behind.
@@ -78,17 +83,18 @@ def collect(
     python_version, interpreter = resource.python_interpreter(request.python)
     site = _site(resource, parse_profile(request.profile.document))
     folder = _folder(site.tasks_dir, request, package, python_version)
+    note = log if activity is None else _ActivityLog(store, activity.id, log, seconds=0)
     known = store.task_groups.find_folder(resource_record.id, str(folder))
     if known is not None and missing_path(known, site.reader) is None:
-        log(f"{known.package} {known.version} is there already, in {folder}.")
+        note(f"{known.package} {known.version} is there already, in {folder}.")
         return known
     site.check(interpreter)
     missing = known and missing_path(known, site.builder)
     if missing is not None:
-        log(f"{missing} is not there any more: building the environment again.")
+        note(f"{missing} is not there any more: building the environment again.")
         _clear(site.builder, str(folder))
-    activity = store.activities.begin(action="collect", subject=request.requirement)
-    lines = _ActivityLog(store, activity.id, log)
+    recorded = activity or store.activities.begin(action="collect", subject=request.requirement)
+    lines = _ActivityLog(store, recorded.id, log)
     try:
         builder = VenvBuilder(
             site.builder,
@@ -133,10 +139,12 @@ def collect(
     except BaseException as error:
         lines.flush()
         reason = str(error) or f"interrupted ({type(error).__name__})"
-        store.activities.end(activity.id, error=reason)
+        if activity is None:
+            store.activities.end(recorded.id, error=reason)
         raise
     lines.flush()
-    store.activities.end(activity.id, error=None, task_group_id=group.id)
+    if activity is None:
+        store.activities.end(recorded.id, error=None, task_group_id=group.id)
     return group
 
 
@@ -203,12 +211,20 @@ def _site(resource: Resource, profile: Profile) -> _Site:
 
 
 class _ActivityLog:
-    """Passes lines on, and adds them to the log of an activity about once a second."""
+    """Passes lines on, and adds them to the log of an activity, at most every so many seconds."""
 
-    def __init__(self, store: Store, activity_id: int, log: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        activity_id: int,
+        log: Callable[[str], None],
+        *,
+        seconds: float = LOG_SECONDS,
+    ) -> None:
         self._store = store
         self._activity_id = activity_id
         self._log = log
+        self._seconds = seconds
         self._lines: list[str] = []
         self._last = time.monotonic()
 
@@ -219,7 +235,7 @@ class _ActivityLog:
 
     def flush_in_time(self) -> None:
         """Write what has waited for long enough."""
-        if time.monotonic() - self._last > LOG_SECONDS:
+        if time.monotonic() - self._last >= self._seconds:
             self.flush()
 
     def flush(self) -> None:

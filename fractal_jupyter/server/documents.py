@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from fractal_jupyter.client.plans import Plan, PlannedStep
 from fractal_jupyter.display.pace import average, run_seconds
 from fractal_jupyter.models.images import Image
 from fractal_jupyter.models.manifest import TaskEntry
@@ -65,10 +66,17 @@ class ServerDocument(Answer):
 
     version: str
     user: str
-    profile: str | None
+    profile_id: int | None
     page_size: int
     largest_page: int
     log_page_bytes: int
+
+
+class SchemasDocument(Answer):
+    """JSON schemas of documents, by the type of resource that they are for."""
+
+    resource: dict[str, Json]
+    profile: dict[str, Json]
 
 
 class ResourceDocument(Answer):
@@ -454,6 +462,18 @@ class PlannedStepDocument(Answer):
     images: int | None
     phases: list[PlannedPhaseDocument]
 
+    @classmethod
+    def of(cls, step: PlannedStep) -> Self:
+        """Make it of a step of a plan."""
+        return cls(
+            position=step.position,
+            task=step.task,
+            package=step.package,
+            type_filter=step.type_filter,
+            images=None if step.images is None else len(step.images),
+            phases=[PlannedPhaseDocument.model_validate(phase) for phase in step.phases],
+        )
+
 
 class PlanDocument(Answer):
     """What a submission would run."""
@@ -463,4 +483,14 @@ class PlanDocument(Answer):
     resource: str
     profile: str
     steps: list[PlannedStepDocument]
-    code: str
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """Make it of a plan."""
+        return cls(
+            name=plan.name,
+            dataset=plan.dataset,
+            resource=plan.resource,
+            profile=plan.profile,
+            steps=[PlannedStepDocument.of(step) for step in plan.steps],
+        )

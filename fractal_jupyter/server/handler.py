@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from http.client import responses
-from typing import Any
+from typing import Any, get_origin
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
@@ -134,7 +134,7 @@ def _query(model: type[Query], arguments: Mapping[str, list[bytes]]) -> Query:
     for name, values in arguments.items():
         texts = [value.decode(errors="replace") for value in values]
         field = model.model_fields.get(name)
-        many = field is not None and "list" in str(field.annotation)
+        many = field is not None and get_origin(field.annotation) is list
         given[name] = texts if many else texts[-1]
     try:
         return model.model_validate(given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -104,6 +105,11 @@ class Route:
         return f"{self.call.__module__.rpartition('.')[2]}_{self.call.__name__}"
 
     @property
+    def description(self) -> str:
+        """What it does, in full."""
+        return inspect.cleandoc(self.call.__doc__ or "")
+
+    @property
     def summary(self) -> str:
         """What it does, in one line."""
-        return (self.call.__doc__ or "").strip().splitlines()[0].rstrip(".")
+        return self.description.partition("\n")[0].rstrip(".")

@@ -5,10 +5,37 @@ from __future__ import annotations
 from itertools import groupby
 
 from fractal_jupyter.server.handler import RouteHandler, UnknownPath, make_handler
-from fractal_jupyter.server.handlers import jobs, logs, steps, units
+from fractal_jupyter.server.handlers import (
+    activities,
+    checks,
+    datasets,
+    images,
+    jobs,
+    logs,
+    plans,
+    profiles,
+    resources,
+    server,
+    steps,
+    task_groups,
+    tasks,
+    units,
+    workflows,
+)
 from fractal_jupyter.server.route import BASE_PATH, Route
 
 ROUTES: tuple[Route, ...] = (
+    *server.ROUTES,
+    *resources.ROUTES,
+    *profiles.ROUTES,
+    *checks.ROUTES,
+    *task_groups.ROUTES,
+    *tasks.ROUTES,
+    *activities.ROUTES,
+    *datasets.ROUTES,
+    *images.ROUTES,
+    *workflows.ROUTES,
+    *plans.ROUTES,
     *jobs.ROUTES,
     *steps.ROUTES,
     *units.ROUTES,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from fractal_jupyter.errors import AlreadyExists, InUse, NotFound
-from fractal_jupyter.models.images import Image
+from fractal_jupyter.models.images import Image, Scalar
 from fractal_jupyter.store.database import Database
 from fractal_jupyter.store.documents import NamedRows
 from fractal_jupyter.store.records import DatasetRecord
@@ -53,6 +54,39 @@ class Datasets(NamedRows[DatasetRecord]):
         """Images in the order in which they were added."""
         with self._database.read() as connection:
             return read_images(connection, dataset_id, offset=offset, limit=limit)
+
+    def image_page(
+        self,
+        dataset_id: int,
+        *,
+        search: str = "",
+        type_filters: Mapping[str, bool] | None = None,
+        attribute_filters: Mapping[str, Sequence[Scalar]] | None = None,
+        offset: int = 0,
+        limit: int,
+    ) -> tuple[list[Image], int]:
+        """Some images that filters let pass, and how many there are of these.
+
+        Args:
+            dataset_id: The dataset.
+            search: Only images with this in their `zarr_url`.
+            type_filters: What types they must have, `{"is_3D": True}`.
+            attribute_filters: Allowed values by attribute, `{"well": ["B03"]}`.
+            offset: How many to pass over.
+            limit: At most so many.
+        """
+        which = [images.c.dataset_id == dataset_id]
+        if search:
+            which.append(images.c.zarr_url.contains(search, autoescape=True))
+        for name, flag in (type_filters or {}).items():
+            which.append(sa.func.coalesce(images.c.types[name].as_boolean(), False) == flag)
+        for name, values in (attribute_filters or {}).items():
+            found = sa.cast(images.c.attributes[name], sa.Text)
+            which.append(found.in_([text for value in values for text in _as_json(value)]))
+        page = _IMAGE_COLUMNS.where(*which).offset(offset).limit(limit)
+        with self._database.read() as connection:
+            total = connection.execute(sa.select(sa.func.count()).where(*which)).scalar_one()
+            return [Image(*row) for row in connection.execute(page)], total
 
     def find_images(self, dataset_id: int, zarr_urls: Sequence[str]) -> dict[str, Image]:
         """Those of the given images that the dataset has, by `zarr_url`."""
@@ -108,6 +142,12 @@ class Datasets(NamedRows[DatasetRecord]):
 _IMAGE_COLUMNS = sa.select(
     images.c.zarr_url, images.c.origin, images.c.attributes, images.c.types
 ).order_by(images.c.id)
+
+
+def _as_json(value: Scalar) -> tuple[str, ...]:
+    """How a database may write a value; SQLite has no true but 1."""
+    text = json.dumps(value, ensure_ascii=False)
+    return (text, str(int(value))) if isinstance(value, bool) else (text,)
 
 
 def chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:

@@ -1,0 +1,64 @@
+"""The server itself: what clients have to know first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import RootModel
+
+from fractal_jupyter import __version__
+from fractal_jupyter.models.profile import LocalProfile, SlurmSSHProfile, SlurmSudoProfile
+from fractal_jupyter.models.resource import LocalResource, SlurmSSHResource, SlurmSudoResource
+from fractal_jupyter.runner.users import current_user
+from fractal_jupyter.server.api import Api
+from fractal_jupyter.server.documents import SchemasDocument, ServerDocument
+from fractal_jupyter.server.route import Query, Request, Route
+
+RESOURCE = "fractal:server"
+
+
+class AnyObject(RootModel[dict[str, Any]]):
+    """A JSON object that others have described."""
+
+
+def about(api: Api, request: Request[Query, None]) -> ServerDocument:
+    """Say who and what this server is."""
+    name = api.fractal.profile
+    return ServerDocument(
+        version=__version__,
+        user=current_user(),
+        profile_id=None if name is None else api.store.profiles.get(name).id,
+        page_size=api.page_size,
+        largest_page=api.largest_page,
+        log_page_bytes=api.log_page_bytes,
+    )
+
+
+def schemas(api: Api, request: Request[Query, None]) -> SchemasDocument:
+    """Give the JSON schemas of the documents of resources and profiles, by their types."""
+    return SchemasDocument(
+        resource={
+            "local": LocalResource.model_json_schema(),
+            "slurm_sudo": SlurmSudoResource.model_json_schema(),
+            "slurm_ssh": SlurmSSHResource.model_json_schema(),
+        },
+        profile={
+            "local": LocalProfile.model_json_schema(),
+            "slurm_sudo": SlurmSudoProfile.model_json_schema(),
+            "slurm_ssh": SlurmSSHProfile.model_json_schema(),
+        },
+    )
+
+
+def openapi(api: Api, request: Request[Query, None]) -> AnyObject:
+    """Describe this API, as OpenAPI 3.1."""
+    from fractal_jupyter.server.openapi import openapi_document
+
+    return AnyObject(openapi_document())
+
+
+ROUTES = (
+    Route(method="GET", path="/server", call=about, resource=RESOURCE, answer=ServerDocument),
+    Route(method="GET", path="/schemas", call=schemas, resource=RESOURCE, answer=SchemasDocument),
+    Route(method="GET", path="/openapi.json", call=openapi, resource=RESOURCE, answer=AnyObject),
+)

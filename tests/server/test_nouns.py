@@ -1,0 +1,212 @@
+"""Everything but jobs, over REST: what is made there is there in notebooks, and the other way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from tornado.httpclient import HTTPResponse
+
+from fractal_jupyter import Fractal
+from tests.client.test_resources import local
+from tests.environments.packages import make_task_wheel
+from tests.server.conftest import Call
+from tests.toy import make_dataset
+
+
+def read(response: HTTPResponse, status: int = 200) -> Any:
+    assert response.code == status, response.body
+    return json.loads(response.body) if response.body else None
+
+
+async def over(call: Call, activity: dict[str, Any], *, seconds: float = 120) -> dict[str, Any]:
+    """The activity when it is over."""
+    deadline = time.monotonic() + seconds
+    while activity["status"] == "ongoing":
+        assert time.monotonic() < deadline, activity
+        await asyncio.sleep(0.05)
+        activity = read(await call("GET", f"activities/{activity['id']}"))
+    return activity
+
+
+async def test_server(fractal: Fractal, call: Call) -> None:
+    about = read(await call("GET", "server"))
+    assert about["profile_id"] == 1
+    schemas = read(await call("GET", "schemas"))
+    assert schemas["resource"].keys() == schemas["profile"].keys()
+    assert "jobs_local_dir" in schemas["resource"]["local"]["properties"]
+
+
+async def test_resources_and_profiles(fractal: Fractal, call: Call) -> None:
+    added = read(await call("POST", "resources", {"document": local()}), 201)
+    assert fractal.resources.get("Second").document == added["document"] == local()
+    assert added in read(await call("GET", "resources"))["items"]
+    place = f"resources/{added['id']}"
+    changed = read(await call("PUT", place, {"document": local(name="Third"), "warm": False}))
+    assert (changed["name"], changed["warm"]) == ("Third", False)
+    assert read(await call("GET", place)) == changed
+
+    mine = {"name": "Mine", "resource_type": "local"}
+    body = {"document": mine, "resource_id": added["id"]}
+    profile = read(await call("POST", "profiles", body), 201)
+    assert (profile["resource"], fractal.profiles.get("Mine").document) == ("Third", mine)
+    assert "needed by profile 'Mine'" in read(await call("DELETE", place), 409)["message"]
+    body = {"document": {**mine, "name": "Ours"}}
+    assert read(await call("PUT", f"profiles/{profile['id']}", body))["name"] == "Ours"
+    told = read(await call("POST", f"profiles/{profile['id']}/trust", {"fingerprint": "x"}), 409)
+    assert told["reason"] == "not_allowed"
+    assert len(read(await call("GET", "profiles"))["items"]) == 2
+    read(await call("DELETE", f"profiles/{profile['id']}"), 204)
+    read(await call("DELETE", place), 204)
+    assert read(await call("GET", place), 404)["reason"] == "not_found"
+
+
+async def test_wrong_documents_are_told_field_by_field(fractal: Fractal, call: Call) -> None:
+    document = local(jobs_local_dir="relative", surplus=1)
+    told = read(await call("POST", "resources", {"document": document}), 422)
+    assert told["reason"] == "invalid_document"
+    assert {field["path"] for field in told["fields"]} == {"jobs_local_dir", "surplus"}
+    # a document is never a path
+    told = read(await call("POST", "resources", {"document": "/etc/passwd"}), 422)
+    assert (told["reason"], told["fields"][0]["path"]) == ("bad_request", "document")
+    told = read(await call("POST", "resources", {"document": {}, "warmth": 1}), 422)
+    assert told["fields"][0]["path"] == "warmth"
+
+
+async def test_checks(fractal: Fractal, call: Call) -> None:
+    for path in ("resources/1/check", "profiles/1/check"):
+        activity = read(await call("POST", path, {}), 202)
+        activity = await over(call, activity)
+        assert activity["status"] == "OK"
+        assert all(check["ok"] for check in activity["result"]), activity["result"]
+        log = (await call("GET", f"activities/{activity['id']}/log")).body.decode()
+        assert log.count("\n") == len(activity["result"])
+
+
+async def test_collecting(fractal: Fractal, call: Call, tmp_path: Path) -> None:
+    wheel = make_task_wheel(tmp_path)
+    for _ in range(2):  # the second time it is there already
+        activity = read(await call("POST", "task_groups", {"requirement": str(wheel)}), 202)
+        activity = await over(call, activity)
+        assert activity["status"] == "OK", activity["error"]
+        place = f"task_groups/{activity['task_group_id']}"
+        assert read(await call("GET", place))["package"] == "my-tasks"
+    (group,) = [group for group in fractal.task_groups.list() if group.package == "my-tasks"]
+    first, second = group.activities
+    assert first.log
+    log = await call("GET", f"activities/{first.id}/log")
+    assert log.body.decode() == first.log
+    assert log.headers["Fractal-Log-Complete"] == "true"
+    tail = await call("GET", f"activities/{first.id}/log", tail="true", limit=10)
+    assert tail.body.decode() == first.log[-10:]
+    assert "already" in second.log
+    failing = read(await call("POST", "task_groups", {"requirement": "/none.whl"}), 202)
+    failed = await over(call, failing)
+    assert (failed["status"], "none.whl" in failed["error"]) == ("failed", True), failed
+
+
+async def test_tasks(fractal: Fractal, call: Call) -> None:
+    (group,) = read(await call("GET", "task_groups"))["items"]
+    assert read(await call("GET", f"task_groups/{group['id']}")) == group
+    tasks = read(await call("GET", "tasks", package="toy-tasks"))["items"]
+    assert [task["name"] for task in tasks] == group["tasks"]
+    assert read(await call("GET", "tasks", version="0"))["items"] == []
+    task = read(await call("GET", f"tasks/{tasks[0]['id']}"))
+    assert task["args_schema_parallel"] == fractal.tasks.get(task["name"]).args_schema_parallel
+
+
+async def test_datasets_and_images(fractal: Fractal, call: Call) -> None:
+    body = {"name": "d", "zarr_dir": "/data/"}
+    made = read(await call("POST", "datasets", body), 201)
+    assert (made["zarr_dir"], made["project_dir"], made["images"]) == ("/data", "/data", 0)
+    assert read(await call("POST", "datasets", body), 409)["reason"] == "already_exists"
+    place = f"datasets/{made['id']}"
+    images = [
+        {
+            "zarr_url": f"/data/{number}.zarr",
+            "attributes": {"well": f"B{number % 3:02}", "field": number, "odd": number % 2 == 1},
+            "types": {"is_3D": True} if number < 6 else {},
+        }
+        for number in range(10)
+    ]
+    assert read(await call("POST", f"{place}/images", {"images": images}), 201) == {"count": 10}
+    assert read(await call("POST", f"{place}/images", {"images": images}), 409)
+    assert len(fractal.datasets.get("d").images) == 10
+
+    async def numbers(**query: Any) -> list[int]:
+        texts = {name: v if isinstance(v, str) else json.dumps(v) for name, v in query.items()}
+        page = read(await call("GET", f"{place}/images", **texts))
+        assert page["total"] == len(page["items"]) or "limit" in query
+        return [image["attributes"]["field"] for image in page["items"]]
+
+    assert await numbers() == list(range(10))
+    assert await numbers(offset=8, limit=5) == [8, 9]
+    assert await numbers(search="7.za") == [7]
+    assert await numbers(search="%") == []
+    assert await numbers(type_filters={"is_3D": False}) == [6, 7, 8, 9]
+    assert await numbers(type_filters={"is_3D": True, "other": False}, limit=2) == [0, 1]
+    assert await numbers(attribute_filters={"well": ["B00", "B01"]}) == [0, 1, 3, 4, 6, 7, 9]
+    assert await numbers(attribute_filters={"field": [2, 3], "odd": [True]}) == [3]
+    assert await numbers(attribute_filters={'a"b.c': ["x"]}) == []
+    told = read(await call("GET", f"{place}/images", type_filters="{"), 422)
+    assert told["fields"][0]["path"] == "type_filters"
+
+    update = {"images": [{"zarr_url": "/data/0.zarr", "attributes": {"field": 100}}]}
+    assert read(await call("PUT", f"{place}/images", update)) == {"count": 1}
+    assert fractal.datasets.get("d").images[0].attributes == {"field": 100}
+    removal = {"zarr_urls": ["/data//0.zarr", "/data/none.zarr"]}
+    assert read(await call("POST", f"{place}/images/remove", removal)) == {"count": 1}
+    told = read(await call("POST", f"{place}/images/remove", {"zarr_urls": ["relative"]}), 422)
+    assert told["fields"][0]["path"] == "zarr_urls[0]"
+    outside = {"images": [{"zarr_url": "/elsewhere/0.zarr"}]}
+    assert "must be below" in read(await call("POST", f"{place}/images", outside), 422)["message"]
+    read(await call("DELETE", place), 204)
+    assert fractal.datasets.list() == []
+
+
+async def test_scan(fractal: Fractal, call: Call, tmp_path: Path) -> None:
+    fractal.datasets.create("d", zarr_dir=tmp_path / "none")
+    activity = await over(call, read(await call("POST", "datasets/1/scan", {}), 202))
+    assert (activity["status"], str(tmp_path / "none") in activity["error"]) == ("failed", True)
+    (tmp_path / "none").mkdir()
+    activity = await over(call, read(await call("POST", "datasets/1/scan", {}), 202))
+    assert activity["result"] == {"found": 0, "added": 0}
+    page = read(await call("GET", "activities", limit=1))
+    assert (page["items"], page["next"]) == ([activity], activity["id"])
+    page = read(await call("GET", "activities", limit=1, before=page["next"]))
+    assert (page["items"][0]["status"], page["next"]) == ("failed", None)
+
+
+async def test_workflows_and_plans(fractal: Fractal, call: Call) -> None:
+    make_dataset(fractal, 3)
+    steps = [{"task": "Toy Parallel"}, {"task": "Toy Copy"}]
+    made = read(await call("POST", "workflows", {"name": "w", "steps": steps}), 201)
+    assert list(fractal.workflows.get("w").steps) == steps == made["steps"]
+    plan = read(await call("POST", "plans", {"workflow_id": made["id"], "dataset_id": 1}))
+    assert [(step["task"], step["images"]) for step in plan["steps"]] == [
+        ("Toy Parallel", 3),
+        ("Toy Copy", None),
+    ]
+    assert plan["steps"][0]["phases"][0]["units"] == 3
+    place = f"workflows/{made['id']}"
+    assert read(await call("PUT", place, {"steps": steps[:1]}))["steps"] == steps[:1]
+    told = read(await call("PUT", place, {"steps": [{"tsk": "x"}]}), 422)
+    assert "steps[0].tsk" in {field["path"] for field in told["fields"]}
+    assert read(await call("GET", "workflows"))["items"] == [read(await call("GET", place))]
+    read(await call("DELETE", place), 204)
+    told = read(await call("POST", "plans", {"workflow_id": made["id"], "dataset_id": 1}), 404)
+    told = read(await call("POST", "plans", {"dataset_id": 1}), 422)
+    assert "either task_id or workflow_id" in told["message"]
+
+
+async def test_arguments_are_told_field_by_field(fractal: Fractal, call: Call) -> None:
+    make_dataset(fractal, 1)
+    tasks = read(await call("GET", "tasks"))["items"]
+    key = next(task["id"] for task in tasks if task["name"] == "Toy Parallel")
+    body = {"task_id": key, "dataset_id": 1, "args": {"seconds": "long"}}
+    told = read(await call("POST", "jobs", body), 422)
+    assert told["reason"] == "invalid_arguments"
+    assert told["fields"][0]["path"] == "args_parallel.seconds"
