@@ -57,7 +57,6 @@ class DatasetBrowser(Tool):
             self._filters,
             self._picture,
             row(self._first, self._back, self._on, self._last, self._again, self._where),
-            html("The filters, as arguments of fractal.submit (the path is none):"),
             self._code,
         )
         self.refresh()
@@ -142,7 +141,8 @@ class DatasetBrowser(Tool):
         self._draw()
         filters = {"attribute_filters": attributes, "type_filters": types}
         lines = [f"{name}={python_source(value)}" for name, value in filters.items() if value]
-        say(self._code, ",\n".join(lines), look="code")
+        heading = "# for fractal.submit: the filters, of which the path is none\n"
+        say(self._code, heading + ",\n".join(lines) if lines else "", look="code")
 
     def _pages(self) -> int:
         return max(1, -(-len(self._shown) // PER_PAGE))

@@ -214,7 +214,8 @@ class FormView:
             if not isinstance(field, ObjectField):
                 self._fills[field] = lambda: setattr(inside, "children", self._members(field))
             return (inside,)
-        opened = self._folds.get(field.path, field.required and _is_small(field))
+        at_first = field.required and not field.node.nullable and _is_small(field)
+        opened = self._folds.get(field.path, at_first)
         fold = ipywidgets.ToggleButton(value=opened, tooltip=f"Show or hide {name}", layout=WIDE)
 
         def fill() -> None:

@@ -40,6 +40,7 @@ class JobMonitor(Tool):
             options=[("errors first", ""), *((status, status) for status in UNIT_STATUSES)],
             description="Units",
             style={"description_width": "initial"},
+            layout=ipywidgets.Layout(width="200px", height="28px"),
         )
         self._status.observe(lambda _: self._turn(0), "value")
         self._list = ipywidgets.Select(
@@ -62,7 +63,7 @@ class JobMonitor(Tool):
         self.compose(
             self._picture,
             row(self._cancel, self._sure, self._retry),
-            row(self._status, self._back, self._on, self._where),
+            with_class(row(self._status, self._back, self._on, self._where), "units"),
             listed,
             self._log,
         )

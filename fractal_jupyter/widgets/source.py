@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-_WIDTH = 80
+_WIDTH = 64
 
 
 def python_source(value: Any, *, indent: int = 0, lead: int = 0) -> str:
@@ -52,7 +52,7 @@ def call_source(function: str, *arguments: Any, **keywords: Any) -> str:
 
 def _line(value: Any) -> str:
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=not value.isprintable())
+        return json.dumps(value, ensure_ascii=False) if value.isprintable() else repr(value)
     if isinstance(value, dict):
         return f"{{{', '.join(f'{_line(name)}: {_line(item)}' for name, item in value.items())}}}"
     if isinstance(value, list):

@@ -43,9 +43,10 @@ font-weight:500;line-height:20px;height:auto;margin:0}}
 line-height:20px;font-weight:500;white-space:normal}}
 .fjw .fjw-group{{border-left:2px solid rgba(128,128,128,.35);padding:2px 0 2px 12px;
 margin:0 0 8px 2px}}
-.fjw .fjw-side{{flex:1 1 340px;min-width:0}}
-.fjw .fjw-main{{flex:1 1 440px;min-width:0;padding-right:18px}}
-.fjw .fjw-list select{{font-family:var(--jp-code-font-family,monospace);font-size:12px;
+.fjw .fjw-side{{flex:1 1 400px;min-width:0}}
+.fjw .fjw-main{{flex:1 1 400px;min-width:0;padding-right:18px}}
+.fjw .fjw-list.fjw-field>.widget-inline-hbox>select{{flex:none;height:auto;
+font-family:var(--jp-code-font-family,monospace);font-size:12px;
 white-space:pre}}
 .fjw .fjw-json textarea{{font-family:var(--jp-code-font-family,monospace);font-size:12px}}
 .fjw button.fjw-fold{{text-align:left;background:none;box-shadow:none;font-weight:600;
@@ -103,7 +104,7 @@ def button(label: str, action: Callable[[], object], *, tip: str = "", main: boo
         description=label,
         tooltip=tip or label,
         button_style="primary" if main else "",
-        layout=ipywidgets.Layout(width="auto"),
+        layout=ipywidgets.Layout(width="auto", align_self="flex-start"),
     )
     made.on_click(lambda _: action())
     return made
@@ -112,7 +113,7 @@ def button(label: str, action: Callable[[], object], *, tip: str = "", main: boo
 def row(*widgets: Any) -> Any:
     """Widgets side by side, in several lines where there is little room."""
     return ipywidgets.HBox(
-        widgets, layout=ipywidgets.Layout(flex_flow="row wrap", align_items="flex-end")
+        widgets, layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center")
     )
 
 
