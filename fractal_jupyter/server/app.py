@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Integer, Unicode
+from traitlets import Float, Integer, Unicode
 
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.handler import API_SETTING, POOLS_SETTING
+from fractal_jupyter.server.events import Announcer
+from fractal_jupyter.server.handler import ANNOUNCER_SETTING, API_SETTING, POOLS_SETTING
 from fractal_jupyter.server.routes import handlers
 
 
@@ -39,6 +41,9 @@ class FractalExtension(ExtensionApp):
     log_page_bytes = Integer(
         262_144, min=4, help="How many bytes a page of a log has that does not say so."
     ).tag(config=True)
+    watch_seconds = Float(
+        1.0, min=0.05, help="How often the store is looked at for changes to tell of."
+    ).tag(config=True)
     store_threads = Integer(
         4, min=1, help="How many requests that ask the store only are answered side by side."
     ).tag(config=True)
@@ -61,7 +66,21 @@ class FractalExtension(ExtensionApp):
             largest_page=self.largest_page,
             log_page_bytes=self.log_page_bytes,
         )
-        self.settings.update({API_SETTING: self._api, POOLS_SETTING: self._pools})
+        server = cast("Any", self.serverapp)  # by now there is one
+        self._announcer = Announcer(
+            lambda: self._api.store,
+            logger=server.event_logger,
+            pool=self._pools[False],
+            seconds=self.watch_seconds,
+            log=self.log,
+        )
+        self.settings.update(
+            {
+                API_SETTING: self._api,
+                POOLS_SETTING: self._pools,
+                ANNOUNCER_SETTING: self._announcer,
+            }
+        )
 
     def initialize_handlers(self) -> None:
         """Give the server all routes."""
@@ -69,6 +88,7 @@ class FractalExtension(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Record what ends with the server, and close the store."""
+        self._announcer.stop()
         await asyncio.to_thread(self._api.close)
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)

@@ -21,6 +21,7 @@ from fractal_jupyter.server.route import LARGEST_ID, Body, Query, Request, Route
 
 API_SETTING = "fractal_api"
 POOLS_SETTING = "fractal_pools"
+ANNOUNCER_SETTING = "fractal_announcer"
 
 # What authorizers are told that a verb does.
 _ACTIONS = {"GET": "read", "POST": "write", "PUT": "write", "PATCH": "write", "DELETE": "write"}
@@ -37,6 +38,7 @@ class RouteHandler(APIHandler):
     """Answers the requests of one path; `make_handler` makes one with verbs of it."""
 
     routes: Mapping[str, Route] = {}
+    auth_resource: str
 
     async def answer(self, ids: Mapping[str, str]) -> None:
         """Answer a request in a thread: neither the store nor a host holds up the server."""
@@ -56,6 +58,8 @@ class RouteHandler(APIHandler):
             problem = problem_document(error).model_dump_json(exclude_none=True)
             self.finish(problem)
             return
+        # From the first use on; who never uses this does not pay for it.
+        self.settings[ANNOUNCER_SETTING].start()
         self.set_status(route.status)
         if answer is None:
             self.finish()

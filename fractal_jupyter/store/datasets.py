@@ -132,6 +132,7 @@ class Datasets(NamedRows[DatasetRecord]):
                 )
                 if done.rowcount == 0:
                     raise NotFound(f"The dataset has no image {image.zarr_url}.")
+            _revise(connection, dataset_id)
 
     def remove_images(self, dataset_id: int, zarr_urls: Sequence[str]) -> int:
         """Take images off the list (nothing on disk is touched); return how many there were."""
@@ -181,6 +182,7 @@ def insert_images(connection: sa.Connection, dataset_id: int, new: Sequence[Imag
         connection.execute(
             sa.insert(images), [{"dataset_id": dataset_id, **image_values(i)} for i in new]
         )
+        _revise(connection, dataset_id)
 
 
 def write_images(connection: sa.Connection, dataset_id: int, changed: Sequence[Image]) -> None:
@@ -192,13 +194,25 @@ def write_images(connection: sa.Connection, dataset_id: int, changed: Sequence[I
             ),
             [{"known_url": i.zarr_url, **image_values(i)} for i in changed],
         )
+        _revise(connection, dataset_id)
 
 
 def delete_images(connection: sa.Connection, dataset_id: int, zarr_urls: Sequence[str]) -> int:
     """Take images off the list; return how many there were."""
-    return sum(
+    count = sum(
         connection.execute(
             sa.delete(images).where(images.c.dataset_id == dataset_id, images.c.zarr_url.in_(chunk))
         ).rowcount
         for chunk in chunks(zarr_urls)
+    )
+    if count:
+        _revise(connection, dataset_id)
+    return count
+
+
+def _revise(connection: sa.Connection, dataset_id: int) -> None:
+    connection.execute(
+        sa.update(datasets)
+        .where(datasets.c.id == dataset_id)
+        .values(revision=datasets.c.revision + 1)
     )

@@ -98,12 +98,16 @@ class TaskRecord(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetRecord(Record):
-    """A folder of OME-Zarr images, with its image list in the table of images."""
+    """A folder of OME-Zarr images, with its image list in the table of images.
+
+    `revision` grows with every change of the list.
+    """
 
     id: int
     name: str
     zarr_dir: str
     project_dir: str
+    revision: int
     created: float
 
 

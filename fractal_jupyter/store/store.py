@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from fractal_jupyter.store.changes import Changes
 from fractal_jupyter.store.database import Database
 from fractal_jupyter.store.datasets import Datasets
 from fractal_jupyter.store.documents import Profiles, Resources, Workflows
@@ -49,6 +50,7 @@ class Store:
         self.workflows = Workflows(self.database)
         self.jobs = Jobs(self.database)
         self.leases = Leases(self.database)
+        self.changes = Changes(self.database)
 
     def add_first_resource(self, resource: dict[str, Any], profile: dict[str, Any]) -> None:
         """Add a resource and a profile of it, unless there is a resource already.

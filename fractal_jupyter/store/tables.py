@@ -108,6 +108,7 @@ datasets = Table(
     Column("name", String, nullable=False, unique=True),
     Column("zarr_dir", String, nullable=False),
     Column("project_dir", String, nullable=False),
+    Column("revision", Integer, nullable=False, default=0),
     Column("created", Float, nullable=False),
 )
 

@@ -222,6 +222,7 @@ def make_dataset(**changes: Any) -> DatasetRecord:
         "name": "plate",
         "zarr_dir": "/data/out",
         "project_dir": "/data",
+        "revision": 0,
         "created": T0,
     }
     return DatasetRecord(**{**values, **changes})
