@@ -62,6 +62,7 @@ class LiveBatch:
         damaged: Whether some of what its workers recorded cannot be read.
         told_to_end: When it was told to end (`time.monotonic()`).
         ended: When it was first seen to have ended (`time.monotonic()`).
+        end: What the scheduler said of its end, which it may soon have forgotten.
         heartbeat: The last sign of life, and since when it has not changed.
     """
 
@@ -78,6 +79,7 @@ class LiveBatch:
     damaged: bool = False
     told_to_end: float | None = None
     ended: float | None = None
+    end: BatchStatus | None = None
     heartbeat: tuple[bytes, float] | None = None
 
     @property
@@ -95,6 +97,14 @@ class LiveBatch:
                 self.finished = True
             case "end" if record["status"] == "cancelled":
                 self.cut.add(record["unit"])
+
+    def remember(self, status: BatchStatus) -> BatchStatus:
+        """What is known of it, given what the scheduler says now."""
+        if status.state is BatchState.OUT_OF_SIGHT and self.end is not None:
+            return self.end
+        if status.state is not BatchState.UNKNOWN:
+            self.end = status if status.state is BatchState.ENDED else None
+        return status
 
 
 @dataclass(slots=True, kw_only=True)
@@ -308,7 +318,7 @@ class PhaseRun:
             live = self.live[key]
             live.handle = handle
             live.begun = live.fruitful = live.finished = False
-            live.ended = live.told_to_end = live.heartbeat = None
+            live.ended = live.end = live.told_to_end = live.heartbeat = None
             live.submissions += 1
             changes[key] = {
                 "status": "submitted",
@@ -329,7 +339,8 @@ class PhaseRun:
         # Asked before reading: who finds units that were cancelled knows that the job was.
         cancelled = self.context.cancelled()
         self._collect(batches, cancelled=cancelled)
-        for live, status in zip(batches, polled, strict=True):
+        for live, answer in zip(batches, polled, strict=True):
+            status = live.remember(answer)
             if live.finished and not live.cut and not self._left(live):
                 self._settle(live, BatchStatus(BatchState.ENDED), cancelled=cancelled)
             elif status.state is BatchState.ENDED:

@@ -97,15 +97,24 @@ def ended(status: int, output: Optional[bytes], tail: bytes) -> Outcome:
         return Outcome("failed", message[:MOST_WORDS], "invalid_output", exit_code=0)
 
 
+# Of Python, when it could not write at its end what it had printed.
+UNWRITTEN = 120
+_UNWRITTEN = (
+    "Python ends with it when what was printed cannot be written: see that the disk of the job's "
+    "folder is not full, and retry."
+)
+
+
 def _gave_up(code: int, tail: bytes) -> str:
     """Why a unit ended with an exit status: its exception says all, another last line does not."""
     said = last_words(tail)
     if code == 1 and _TRACEBACK.encode() in tail:
         return said
-    return "It ended with exit status %d%s" % (
+    message = "It ended with exit status %d%s" % (
         code,
         ". The last it logged: " + said if said else " and logged nothing.",
     )
+    return message + " " + _UNWRITTEN if code == UNWRITTEN else message
 
 
 def _killed(number: int, tail: bytes) -> Outcome:

@@ -175,9 +175,12 @@ def test_somebody_cancels_an_element_that_runs(
     assert_first_was_interrupted(fractal, job, cluster, diary, "cancelled")
 
 
+@pytest.mark.slurm_faults
+@pytest.mark.cluster_options(accounting=True)
 def test_somebody_cancels_elements_that_have_not_started(
     own_fractal: MakeFractal, cluster: Cluster, shared_folder: Path, diary: Diary
 ) -> None:
+    """Only accounting knows of them: the controller forgets them at once."""
     fractal = own_fractal(options={"partition": "down"})
     job = fractal.submit(
         "Scripted",

@@ -119,6 +119,16 @@ def test_last_words_of_anything(tail: bytes, words: str) -> None:
     assert last_words(tail) == words
 
 
+def test_a_disk_that_was_full_when_python_ended_is_told() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        printing = subprocess.run(
+            [sys.executable, "-I", "-c", "print()"], stdout=full, stderr=subprocess.DEVNULL
+        )
+    judged = ended(exit_status(printing.returncode), None, b"")
+    assert judged.exit_code == outcome.UNWRITTEN
+    assert "disk of the job's folder is not full" in judged.message
+
+
 def test_signals_are_named_and_explained() -> None:
     killed = ended(signal.SIGSEGV, None, b"Fatal: something\n")
     assert killed.message == (
