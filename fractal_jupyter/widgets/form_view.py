@@ -72,7 +72,7 @@ class FormView:
             for problem in found:
                 inner = problem.path.removeprefix(shown.path).lstrip(".")
                 where = f"{inner}: " if inner else ""
-                texts.setdefault(message, []).append(f"{where}{_in_words(problem)}")
+                texts.setdefault(message, []).append(f"{where}{_in_words(problem, shown)}")
         for message in (*self._messages.values(), self._loose):
             say(message, "\n".join(texts.get(message, ())), look="bad")
 
@@ -302,14 +302,19 @@ class FormView:
         held.layout.flex = "0 1 120px"
         shown = self._build(value)
         shown.layout.flex = "1 1 180px"
-        return row(held, shown, remove)
+        remove.layout.margin = "22px 0 0 4px"  # as far down as the boxes, which have labels
+        line = row(held, shown, remove)
+        line.layout.align_items = "flex-start"
+        return line
 
     def _union(self, field: UnionField) -> tuple[Any, ...]:
         options = [(name, position) for position, name in enumerate(field.names)]
         chosen = _NOTHING if field.position is None or field.is_null else field.position
         if chosen == _NOTHING or field.node.nullable or not field.required:
             default = field.node.default
-            options.insert(0, ("–" if default in (MISSING, None) else "default", _NOTHING))
+            nothing = "choose …" if field.required and not field.node.nullable else "–"
+            unset = nothing if default in (MISSING, None) else "default"
+            options.insert(0, (unset, _NOTHING))
         box = ipywidgets.Dropdown(
             options=options,
             value=chosen,
@@ -357,7 +362,8 @@ def _title(field: Field) -> str:
 
 
 def _help(field: Field) -> Any:
-    return html(field.node.description)
+    # one entry of a dictionary is like the other
+    return html("" if isinstance(field.parent, DictionaryField) else field.node.description)
 
 
 def _placeholder(field: TextField) -> str:
@@ -382,7 +388,9 @@ def _is_small(field: Field) -> bool:
     return sum(1 for _ in field.walk()) <= 12
 
 
-def _in_words(problem: Problem) -> str:
+def _in_words(problem: Problem, field: Field) -> str:
+    if isinstance(field, UnionField | ChoiceField) and field.position is None:
+        return "Choose one."
     if problem.found is MISSING:
         allowed = problem.allowed.removesuffix("; required").removesuffix("; the field is required")
         return f"Needed: {allowed}."

@@ -48,6 +48,7 @@ margin:0 0 8px 2px}}
 .fjw .fjw-list.fjw-field>.widget-inline-hbox>select{{flex:none;height:auto;
 font-family:var(--jp-code-font-family,monospace);font-size:12px;
 white-space:pre}}
+.fjw .fjw-list>.widget-select{{display:flex}}
 .fjw .fjw-json textarea{{font-family:var(--jp-code-font-family,monospace);font-size:12px}}
 .fjw button.fjw-fold{{text-align:left;background:none;box-shadow:none;font-weight:600;
 padding:0 4px;width:auto;max-width:100%;overflow:hidden;text-overflow:ellipsis}}
