@@ -142,23 +142,3 @@ def test_jobs_are_forgotten_as_soon_as_they_have_ended(
     job = fractal.submit("Scripted", images(fractal, shared_folder, 8), **diary.arguments)
     job.wait(60)
     assert_done_once(fractal, job, cluster, diary)
-
-
-@pytest.mark.slurm_faults
-@pytest.mark.cluster_options(cgroups=False)
-def test_slurm_itself_kills_what_needs_too_much_memory(
-    fractal: Fractal, cluster: Cluster, shared_folder: Path
-) -> None:
-    assert not cluster.has_cgroups
-    job = fractal.submit(
-        "Toy Parallel",
-        images(fractal, shared_folder, 1),
-        args={"behaviour": "memory"},
-        meta={"mem": 100},
-    )
-    job.wait(120)
-    assert statuses(job) == ["failed"]
-    (unit,) = job.units()
-    assert unit.problem == "out_of_memory"
-    assert "`mem`" in (unit.error or "")
-    wait_until(lambda: not queue(cluster, job))
