@@ -25,6 +25,8 @@ ANNOUNCER_SETTING = "fractal_announcer"
 
 # What authorizers are told that a verb does.
 _ACTIONS = {"GET": "read", "POST": "write", "PUT": "write", "PATCH": "write", "DELETE": "write"}
+# What Jupyter itself adds to queries.
+_JUPYTERS_OWN = {"token", "no_track_activity", "_xsrf"}
 _REASONS = {
     400: "bad_request",
     401: "not_authenticated",
@@ -136,6 +138,8 @@ def _query(model: type[Query], arguments: Mapping[str, list[bytes]]) -> Query:
     """Check a query; of a name that is given several times, all values count only in lists."""
     given: dict[str, Any] = {}
     for name, values in arguments.items():
+        if name in _JUPYTERS_OWN or name.isdecimal():  # the time, which keeps caches away
+            continue
         texts = [value.decode(errors="replace") for value in values]
         field = model.model_fields.get(name)
         many = field is not None and get_origin(field.annotation) is list

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from fractal_jupyter import __version__
 from fractal_jupyter.server.problems import ProblemDocument
-from fractal_jupyter.server.route import BASE_PATH, LARGEST_ID, Query, Route, Text
+from fractal_jupyter.server.route import LARGEST_ID, Query, Route, Text
 from fractal_jupyter.server.routes import ROUTES
 
 Json = dict[str, Any]
@@ -39,9 +39,7 @@ def openapi_document() -> Json:
     )
     paths: Json = {}
     for route in ROUTES:
-        paths.setdefault(BASE_PATH + route.path, {})[route.method.lower()] = _operation(
-            route, references
-        )
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, references)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -49,6 +47,8 @@ def openapi_document() -> Json:
             "version": __version__,
             "description": "Run Fractal tasks on OME-Zarr images.",
         },
+        # whatever the URL of the server: where this document is
+        "servers": [{"url": "."}],
         "paths": paths,
         "components": {
             "schemas": definitions["$defs"],

@@ -22,9 +22,9 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class Query(BaseModel):
-    """The query of a request. Unknown names are passed over: browsers and Jupyter add some."""
+    """The query of a request."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 Body = Section

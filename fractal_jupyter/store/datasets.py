@@ -83,9 +83,17 @@ class Datasets(NamedRows[DatasetRecord]):
         for name, values in (attribute_filters or {}).items():
             found = sa.cast(images.c.attributes[name], sa.Text)
             which.append(found.in_([text for value in values for text in _as_json(value)]))
-        page = _IMAGE_COLUMNS.where(*which).offset(offset).limit(limit)
+        # Of what is passed over, and counted, only the ids are read; and filters look once.
+        count = sa.func.count()
+        ids = sa.select(images.c.id, count.over()).where(*which).order_by(images.c.id)
+        if len(which) == 1:
+            ids = sa.select(images.c.id, sa.literal(None)).where(*which).order_by(images.c.id)
         with self._database.read() as connection:
-            total = connection.execute(sa.select(sa.func.count()).where(*which)).scalar_one()
+            found = connection.execute(ids.offset(offset).limit(limit)).all()
+            total = found[0][1] if found else None
+            if total is None:
+                total = connection.execute(sa.select(count).where(*which)).scalar_one()
+            page = _IMAGE_COLUMNS.where(images.c.id.in_([row[0] for row in found]))
             return [Image(*row) for row in connection.execute(page)], total
 
     def find_images(self, dataset_id: int, zarr_urls: Sequence[str]) -> dict[str, Image]:

@@ -70,15 +70,17 @@ class Jobs:
         limit: int | None = None,
     ) -> list[JobRecord]:
         """Jobs, the newest first; with `before`, only those older than the one with this id."""
-        query = sa.select(jobs).order_by(jobs.c.id.desc())
+        # Rows are large, and an index has what is asked of them.
+        ids = sa.select(jobs.c.id).order_by(jobs.c.id.desc())
         if owner is not None:
-            query = query.where(jobs.c.owner == owner)
+            ids = ids.where(jobs.c.owner == owner)
         if status is not None:
-            query = query.where(jobs.c.status == status)
+            ids = ids.where(jobs.c.status == status)
         if before is not None:
-            query = query.where(jobs.c.id < before)
+            ids = ids.where(jobs.c.id < before)
         if limit is not None:
-            query = query.limit(limit)
+            ids = ids.limit(limit)
+        query = sa.select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id.desc())
         with self._database.read() as connection:
             return [JobRecord.from_row(row) for row in connection.execute(query)]
 
