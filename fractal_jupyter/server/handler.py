@@ -154,6 +154,6 @@ def _body(route: Route, body: bytes) -> Body | None:
     if route.body is None:
         return None
     try:
-        return route.body.model_validate_json(body)
+        return route.body.model_validate_json(body or b"{}")
     except ValidationError as error:
         raise BadRequest.of(error, route.body, "body") from None

@@ -84,7 +84,8 @@ def _operation(route: Route, references: Any) -> Json:
     }
     if route.body is not None:
         content = _json(references[route.body, "validation"])
-        operation["requestBody"] = {"required": True, "content": content}
+        needed = any(field.is_required() for field in route.body.model_fields.values())
+        operation["requestBody"] = {"required": needed, "content": content}
     return operation
 
 

@@ -17,6 +17,8 @@ from fractal_jupyter.store.tables import datasets, images, jobs
 
 # SQLite allows 32,766 values in one statement.
 CHUNK = 5_000
+# So many values are looked for faster as text than in JSON.
+FEW = 4
 
 
 class Datasets(NamedRows[DatasetRecord]):
@@ -81,8 +83,12 @@ class Datasets(NamedRows[DatasetRecord]):
         for name, flag in (type_filters or {}).items():
             which.append(sa.func.coalesce(images.c.types[name].as_boolean(), False) == flag)
         for name, values in (attribute_filters or {}).items():
-            found = sa.cast(images.c.attributes[name], sa.Text)
-            which.append(found.in_([text for value in values for text in _as_json(value)]))
+            texts = [text for value in values for text in _as_json(value)]
+            if len(texts) <= FEW:
+                # A look at the whole text is quick, and spares most rows from being taken apart.
+                whole = sa.cast(images.c.attributes, sa.Text)
+                which.append(sa.or_(*(whole.contains(text, autoescape=True) for text in texts)))
+            which.append(sa.cast(images.c.attributes[name], sa.Text).in_(texts))
         # Of what is passed over, and counted, only the ids are read; and filters look once.
         count = sa.func.count()
         ids = sa.select(images.c.id, count.over()).where(*which).order_by(images.c.id)

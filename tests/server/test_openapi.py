@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
@@ -20,10 +15,10 @@ from schemathesis.specs.openapi.checks import missing_required_header, positive_
 from fractal_jupyter.server.openapi import openapi_document
 from fractal_jupyter.server.route import BASE_PATH
 from fractal_jupyter.server.routes import ROUTES
-from tests.toy import make_dataset, toy_fractal, wait_until
+from tests.server.running import TOKEN, running_server
+from tests.toy import make_dataset, toy_fractal
 
 ROOT = Path(__file__).parents[2]
-TOKEN = "0123456789"
 
 # What a body means is checked beyond its schema: names must be there, paths absolute, and so on.
 # Jupyter Server answers 403, not 401, to who is not logged in.
@@ -37,44 +32,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a Jupyter server, a process of its own, with a job and what it needs."""
     folder = tmp_path_factory.mktemp("openapi")
     with toy_fractal(folder) as fractal:
-        dataset = make_dataset(fractal, 3)
         fractal.workflows.create("w", steps=[{"task": "Toy Copy"}])
-        fractal.submit("Toy Parallel", dataset).wait(60)
-        command = [
-            *(sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root"),
-            *("--port=0", "--ServerApp.base_url=/hub/"),
-            f"--IdentityProvider.token={TOKEN}",
-            f"--FractalExtension.store_url={fractal.url}",
-            "--ServerApp.jpserver_extensions=fractal_jupyter=True",
-        ]
-        # No certificates, no settings, nothing running but this.
-        environment = {**os.environ, "JUPYTER_RUNTIME_DIR": str(folder), "HOME": str(folder)}
-        log = folder / "server.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command, cwd=folder, env=environment, stdout=output, stderr=output
-            )
-        try:
-            wait_until(lambda: list(folder.glob("jpserver-*.json")))
-            (about,) = folder.glob("jpserver-*.json")
-            url = json.loads(about.read_text())["url"].rstrip("/")
-            wait_until(lambda: _answers(url))
-            yield url
-        finally:
-            process.terminate()
-            process.wait(30)
-        assert "Traceback" not in log.read_text(), log.read_text()[-4000:]
-
-
-def _answers(url: str) -> bool:
-    request = urllib.request.Request(
-        f"{url}{BASE_PATH}/server", headers={"Authorization": f"token {TOKEN}"}
-    )
-    try:
-        with urllib.request.urlopen(request) as response:
-            return bool(response.status == 200)
-    except urllib.error.URLError:
-        return False
+        fractal.submit("Toy Parallel", make_dataset(fractal, 3)).wait(60)
+        with running_server(folder / "server", fractal) as running:
+            yield running.url
+        assert "Traceback" not in running.log.read_text()
 
 
 @pytest.mark.slow
@@ -86,7 +48,7 @@ def _answers(url: str) -> bool:
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-def test_true_of_a_running_server(case: schemathesis.Case, server: str) -> None:
+def test_true_of_a_running_server(case: schemathesis.Case[Any], server: str) -> None:
     case.call_and_validate(
         base_url=f"{server}{BASE_PATH}",
         headers={"Authorization": f"token {TOKEN}"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from pydantic import Field
 
@@ -19,7 +20,7 @@ from fractal_jupyter.server.documents import (
     job_fields,
 )
 from fractal_jupyter.server.requests import PagedBack
-from fractal_jupyter.server.route import Query, Request, Route
+from fractal_jupyter.server.route import Body, Query, Request, Route
 from fractal_jupyter.server.submissions import Submission, client_arguments
 
 RESOURCE = "fractal:jobs"
@@ -75,9 +76,15 @@ def cancel(api: Api, request: Request[Query, None]) -> JobDocument:
     return _document(api, _job(api, request).cancel().id)
 
 
-def retry(api: Api, request: Request[Query, None]) -> JobDocument:
+class Retry(Body):
+    """What units need from now on, `{"mem": "8G"}` say, beyond what their steps said."""
+
+    meta: dict[str, Any] | None = None
+
+
+def retry(api: Api, request: Request[Query, Retry]) -> JobDocument:
     """Run again what of a job did not succeed, and then the steps that are left."""
-    return _document(api, _job(api, request).retry().id)
+    return _document(api, _job(api, request).retry(meta=request.body.meta).id)
 
 
 def remove(api: Api, request: Request[Query, None]) -> None:
@@ -85,7 +92,7 @@ def remove(api: Api, request: Request[Query, None]) -> None:
     api.fractal.jobs.remove(_job(api, request).id)
 
 
-def _job(api: Api, request: Request[Query, None]) -> Job:
+def _job(api: Api, request: Request[Query, Any]) -> Job:
     return api.fractal.jobs.get(api.job(request.ids["job"]).id)
 
 
@@ -135,6 +142,11 @@ ROUTES = (
         answer=JobDocument,
     ),
     Route(
-        method="POST", path="/jobs/{job}/retry", call=retry, resource=RESOURCE, answer=JobDocument
+        method="POST",
+        path="/jobs/{job}/retry",
+        call=retry,
+        resource=RESOURCE,
+        body=Retry,
+        answer=JobDocument,
     ),
 )
