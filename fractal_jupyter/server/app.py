@@ -23,8 +23,6 @@ class FractalExtension(ExtensionApp):
     """
 
     name = "fractal_jupyter"
-    # the tables of routes have whole paths: the same whatever the extension is called
-    load_other_extensions = True
 
     store_url = Unicode(
         None,

@@ -12,7 +12,7 @@ from fractal_jupyter.server.code import literal, submission_code
 from fractal_jupyter.store.records import JobRecord
 from tests.toy import make_dataset
 
-WORKFLOW = [
+WORKFLOW: list[dict[str, Any]] = [
     {"task": "Toy Parallel", "args": {"seconds": 0}, "meta": {"mem": 200}},
     {"task": "Toy Copy", "type_filters": {"is_3D": False}, "warm": False},
     {"task": "Toy Compound", "meta_parallel": {"cpus_per_task": 1, "mem": 300}},
