@@ -68,11 +68,11 @@ def attempt(subject: str, check: Callable[[], Check]) -> Check:
         return Check(subject, False, str(error), "see the message")
 
 
-def check_folder(host: Host, field: str, folder: str) -> Iterator[Check]:
-    """Try to write into a folder; on this machine, look for space as well."""
+def check_folder(host: Host, field: str, folder: str, *, mode: int = 0o700) -> Iterator[Check]:
+    """Try to write into a folder, made if it is missing; on this machine, look for space."""
     probe = str(PurePosixPath(folder) / ".fractal-write-check")
     try:
-        host.mkdir(folder)
+        host.mkdir(folder, mode=mode)
         host.write_many({probe: b"x"})
         host.remove(probe)
     except (FractalError, OSError) as error:

@@ -107,7 +107,8 @@ def _check_folders(
     else:
         host = LocalHost()
         yield from check_folder(host, "jobs_local_dir", resource.jobs_local_dir)
-        yield from check_folder(host, "tasks_local_dir", resource.tasks_local_dir)
+        # Others read environments there.
+        yield from check_folder(host, "tasks_local_dir", resource.tasks_local_dir, mode=0o755)
     for version, path in resource.tasks_python_config.versions.items():
         yield check_python(host, version, path)
 

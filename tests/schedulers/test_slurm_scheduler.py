@@ -33,7 +33,8 @@ class Cluster:
             commands={
                 "env": self._env,
                 "scontrol": lambda call: FakeOutcome(stdout=self.config),
-                "sbatch": lambda call: self.submit(call),
+                # which writes the script into a file first, and gives it to sbatch
+                "/bin/sh": lambda call: self.submit(call),
                 "scancel": lambda call: FakeOutcome(),
             }
         )
@@ -45,7 +46,7 @@ class Cluster:
         return sum(program in call.argv for call in self.host.calls)
 
     def scripts(self) -> list[str]:
-        return [call.stdin.decode() for call in self.host.calls if call.argv[0] == "sbatch"]
+        return [call.stdin.decode() for call in self.host.calls if "sbatch" in call.argv]
 
     def queued(self, *lines: str) -> None:
         self.queue = FakeOutcome(stdout="".join(f"{line}\n" for line in lines).encode())
@@ -202,12 +203,16 @@ def test_batches_are_found_by_the_name_of_their_jobs(cluster: Cluster) -> None:
     )
     found = scheduler(cluster).find("fractal-1-0-abcd", "/jobs/phase", range(8), intended=True)
     assert {n: (h["job"], h["element"]) for n, h in found.items()} == {
+        0: (7, 0),
         1: (7, 1),
         2: (9, 2),
         3: (9, 3),
         4: (9, 4),
         6: (9, 6),
     }
+    # What has ended was not lost on the way, but does not run either.
+    found = scheduler(cluster).find("fractal-1-0-abcd", "/jobs/phase", range(8), intended=False)
+    assert list(found) == [1, 2, 3, 4, 6]
 
 
 def test_what_was_intended_is_looked_for_until_it_must_be_there(cluster: Cluster) -> None:
