@@ -28,6 +28,8 @@ MOST_FRUITLESS_STARTS = 3
 CANCEL_PATIENCE_SECONDS = 45.0
 # A worker that only its heartbeat tells of (once a second) is given up for dead after that long.
 SILENCE_SECONDS = 30.0
+# SLURM says of a job that it has ended for a moment before it says that it waits again.
+REQUEUE_SECONDS = 4.0
 # Batches that the scheduler did not take are offered again after that long, if none has ended.
 TURN_SECONDS = 30.0
 # Libraries that would otherwise start as many threads as there are processors, in every unit.
@@ -102,8 +104,10 @@ class LiveBatch:
         """What is known of it, given what the scheduler says now."""
         if status.state is BatchState.OUT_OF_SIGHT and self.end is not None:
             return self.end
-        if status.state is not BatchState.UNKNOWN:
-            self.end = status if status.state is BatchState.ENDED else None
+        if status.state is BatchState.ENDED:
+            self.end = status
+        elif status.state is not BatchState.UNKNOWN:
+            self.end = self.ended = None
         return status
 
 
@@ -389,12 +393,15 @@ class PhaseRun:
         """Whether all that the workers of an ended batch wrote can be taken to have been read.
 
         What was written on another machine may appear here later than the news that it has ended.
+        And a batch whose worker was told to end may be about to be queued again.
         """
-        if live.finished or not self._left(live):
+        late = self.context.backend.late_results_seconds
+        settled = live.finished or not self._left(live)
+        if settled and not live.cut:
             return True
         if live.ended is None:
             live.ended = time.monotonic()
-        return time.monotonic() - live.ended >= self.context.backend.late_results_seconds
+        return time.monotonic() - live.ended >= (min(REQUEUE_SECONDS, late) if settled else late)
 
     def _tell_to_end(self, live: LiveBatch, status: BatchStatus) -> None:
         """Tell a worker to end; kill one that does not; do it by a claim where we cannot reach."""
@@ -463,8 +470,8 @@ class PhaseRun:
         self.turn = time.monotonic()
         live.fruitless = 0 if live.fruitful else live.fruitless + 1
         why = self._why(live, status.reason)
-        if not cancelled and status.problem is not None:
-            self._explain(live, status.problem, why)
+        if not cancelled:
+            self._judge_cut(live, status.problem, why)
         again = live.fruitless < MOST_FRUITLESS_STARTS and status.problem not in FINAL
         if not cancelled and again and self._is_there(live):
             cut_off = "running" in self._left(live).values()
@@ -483,12 +490,19 @@ class PhaseRun:
         self._submitted(found)
         return bool(found)
 
-    def _explain(self, live: LiveBatch, problem: str, why: str) -> None:
-        """Say why units were ended whose worker knew only that it was told to end."""
+    def _judge_cut(self, live: LiveBatch, problem: str | None, why: str) -> None:
+        """Say why units were ended whose worker knew only that it was told to end.
+
+        If the scheduler does not know either, they are run again where that is wanted.
+        """
         changes = UnitChanges(self.statuses, self.is_init)
         for index in live.cut:
-            if self.statuses[index] == "interrupted":
+            if self.statuses[index] != "interrupted":
+                continue
+            if problem not in (None, "unknown_end"):
                 self._cut_off(changes, index, problem, why)
+            elif self._reruns:
+                changes.set(index, "pending", error=None, problem=None, ended=None)
         if changes.columns:
             self._record(changes)
 
