@@ -18,8 +18,6 @@ from fractal_jupyter.server.route import BASE_PATH
 from fractal_jupyter.server.routes import ROUTES
 from tests.toy import toy_fractal
 
-pytest_plugins = ["pytest_jupyter.jupyter_server"]
-
 Call = Callable[..., Awaitable[HTTPResponse]]
 
 

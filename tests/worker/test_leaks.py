@@ -33,6 +33,16 @@ def footprint(pid: int) -> tuple[int, int]:
     return len(list(Path(f"/proc/{pid}/fd").iterdir())), resident
 
 
+def is_forker(pid: int, worker: int) -> bool:
+    """Whether a process, which may end at any moment, is the one that a worker forks from."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return b"forker" in command and f"\nPPid:\t{worker}\n" in status
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_ten_thousand_units_leave_nothing(tmp_path: Path) -> None:
@@ -47,12 +57,7 @@ def test_ten_thousand_units_leave_nothing(tmp_path: Path) -> None:
         return sum(path.read_bytes().count(b'"event":"end"') for path in paths)
 
     wait_until(lambda: ends() >= 1000, "the first units", deadline=200)
-    (forker,) = [
-        pid
-        for pid in descendants(process.pid)
-        if b"forker" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        and f"\nPPid:\t{process.pid}\n" in Path(f"/proc/{pid}/status").read_text()
-    ]
+    (forker,) = [pid for pid in descendants(process.pid) if is_forker(pid, process.pid)]
     early = {pid: footprint(pid) for pid in (process.pid, forker)}
     wait_until(lambda: ends() >= count - 1000, "the last units", deadline=600)
     for pid, (descriptors, resident) in early.items():
