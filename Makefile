@@ -9,7 +9,9 @@ PYTHON ?= $(shell tests/find-pythons | head -n 1 | cut -d ' ' -f 2)
 JOBS ?= 2
 # What `make quick` runs (all by default), and what is also run on the other Pythons.
 TESTS ?=
-OTHER_TESTS ?= tests/models tests/engine tests/hosts tests/store tests/client tests/test_layers.py
+OTHER_TESTS ?= tests/models tests/engine tests/store tests/client tests/test_layers.py
+# Options for the tests of faults on the cluster.
+FAULTS ?=
 # uv brings its own list of certificates; what the machine trusts is what counts here.
 export UV_SYSTEM_CERTS ?= 1
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
@@ -56,7 +58,7 @@ test: system-packages lint
 
 # One cluster, one worker: these tests run one after the other.
 test-faults: system-packages $(VENV)/.dev
-	$(BIN)/python -m pytest -m slurm_faults
+	$(BIN)/python -m pytest -m slurm_faults $(FAULTS)
 
 quick: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow and not slurm_faults' $(TESTS)
