@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,6 +83,11 @@ class Database:
             _prepare_sqlite(self.engine, journal_mode=_journal_mode(self.path.parent))
         else:
             self.engine = _engine_of_server(parsed)
+        # The connection of `data_version`, once that was asked for.
+        self._watcher: list[sa.Connection] = []
+        self._watching = threading.Lock()
+        # Notebooks drop a store without a word: its connections are closed then.
+        weakref.finalize(self, _close, self.engine, self._watcher).atexit = False
 
     @property
     def name(self) -> str:
@@ -120,19 +127,18 @@ class Database:
         if not self.is_sqlite:
             return None
         try:
-            if not hasattr(self, "_watcher"):
-                self._watcher = self.engine.connect()
-            raw: Any = self._watcher.connection.dbapi_connection
-            return int(raw.execute("PRAGMA data_version").fetchone()[0])
+            with self._watching:
+                if not self._watcher:
+                    self._watcher.append(self.engine.connect())
+                raw: Any = self._watcher[0].connection.dbapi_connection
+                return int(raw.execute("PRAGMA data_version").fetchone()[0])
         except (sqlite3.Error, sa.exc.DBAPIError):
             return None
 
     def close(self) -> None:
         """Close all connections."""
-        if hasattr(self, "_watcher"):
-            self._watcher.close()
-            del self._watcher
-        self.engine.dispose()
+        with self._watching:
+            _close(self.engine, self._watcher)
 
     @contextmanager
     def _errors_in_words(self) -> Iterator[None]:
@@ -147,6 +153,12 @@ class Database:
             raise StoreUnavailable(
                 f"The store {self.name} cannot be used: {cause}. {cure}".rstrip()
             ) from error
+
+
+def _close(engine: sa.Engine, watcher: list[sa.Connection]) -> None:
+    while watcher:
+        watcher.pop().close()
+    engine.dispose()
 
 
 def _encode(value: object) -> str:
@@ -204,9 +216,13 @@ def _prepare_sqlite(engine: sa.Engine, *, journal_mode: str) -> None:
     def on_connect(connection: sqlite3.Connection, _record: object) -> None:
         # The driver must not begin transactions by itself: `on_begin` says how they begin.
         connection.isolation_level = None
-        connection.execute(f"PRAGMA journal_mode={journal_mode}")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA foreign_keys=ON")
+        try:
+            connection.execute(f"PRAGMA journal_mode={journal_mode}")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("PRAGMA foreign_keys=ON")
+        except sqlite3.Error:
+            connection.close()
+            raise
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: sa.Connection) -> None:

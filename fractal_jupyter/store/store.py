@@ -41,7 +41,11 @@ class Store:
     def __init__(self, url: str | None = None) -> None:
         self.database = Database(url or default_url())
         self.url = self.database.url
-        prepare(self.database)
+        try:
+            prepare(self.database)
+        except BaseException:
+            self.database.close()
+            raise
         self.resources = Resources(self.database)
         self.profiles = Profiles(self.database)
         self.task_groups = TaskGroups(self.database)

@@ -1,3 +1,4 @@
+import gc
 import sqlite3
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import pytest
 
 from fractal_jupyter.errors import StoreError
 from fractal_jupyter.store.database import Database, _deepest_mount
+from tests.open_files import open_files
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0
@@ -108,3 +110,20 @@ def test_a_relative_path_is_of_the_folder_that_we_run_in(
     database = Database("sqlite:///sub/fractal.db")
     assert database.url == f"sqlite:///{tmp_path}/sub/fractal.db"
     assert (tmp_path / "sub" / "fractal.db").exists()
+
+
+def test_a_database_that_is_dropped_closes_its_connections(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a.db")
+    assert database.data_version() is not None
+    assert open_files(tmp_path)
+    del database
+    gc.collect()
+    assert not open_files(tmp_path)
+
+
+def test_a_closed_database_can_be_used_again(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a.db")
+    for _ in range(2):
+        assert database.data_version() is not None
+        database.close()
+        assert not open_files(tmp_path)

@@ -1,5 +1,6 @@
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from fractal_jupyter.errors import StoreError, StoreTooNew
 from fractal_jupyter.store import schema
 from fractal_jupyter.store.database import Database
 from fractal_jupyter.store.store import Store
+from tests.open_files import open_files
 
 NEXT = '''
 """Another column."""
@@ -57,15 +59,17 @@ def test_head_is_the_newest_migration() -> None:
 
 
 def test_a_new_store_has_the_tables_that_the_migrations_make(tmp_path: Path) -> None:
-    created = Database(f"sqlite:///{tmp_path}/created.db")
-    schema.prepare(created)
-    migrated = Database(f"sqlite:///{tmp_path}/migrated.db")
-    config = alembic_config()
-    with migrated.write() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    assert described(created) == described(migrated)
-    assert schema.current_version(created) == schema.current_version(migrated) == schema.HEAD
+    with (
+        closing(Database(f"sqlite:///{tmp_path}/created.db")) as created,
+        closing(Database(f"sqlite:///{tmp_path}/migrated.db")) as migrated,
+    ):
+        schema.prepare(created)
+        config = alembic_config()
+        with migrated.write() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        assert described(created) == described(migrated)
+        assert schema.current_version(created) == schema.current_version(migrated) == schema.HEAD
 
 
 def test_a_store_of_a_newer_version_is_refused_in_words(tmp_path: Path) -> None:
@@ -77,6 +81,7 @@ def test_a_store_of_a_newer_version_is_refused_in_words(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(StoreTooNew, match=r"newer version of fractal-jupyter.*0099"):
         Store(url)
+    assert not open_files(tmp_path)
 
 
 def test_a_migration_keeps_the_data_and_makes_a_backup_before(
@@ -109,3 +114,4 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.db").write_bytes(b"this is not a database, but long enough to look at" * 100)
     with pytest.raises(StoreError, match=r"cannot be used.*damaged"):
         Store(f"sqlite:///{tmp_path}/a.db")
+    assert not open_files(tmp_path)

@@ -173,14 +173,15 @@ def test_what_outlived_a_worker_that_was_killed_is_killed_by_the_next_one(tmp_pa
     body = (
         "import subprocess\n"
         "child = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
-        "with open(args['folder'] + '/child', 'w') as file: file.write(str(child.pid))\n" + BODY
+        "with open(args['folder'] + '/child-%d' % args['n'], 'w') as file: "
+        "file.write(str(child.pid))\n" + BODY
     )
     batch = gated(tmp_path, 2, body=body)
     first = batch.start()
     pid_of(batch, 1)
     os.kill(first.pid, signal.SIGKILL)
     first.communicate()
-    child = int((tmp_path / "child").read_text())
+    child = int((tmp_path / "child-1").read_text())
     assert is_alive(child)
     open_gate(batch)
     batch.run()
