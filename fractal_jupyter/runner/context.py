@@ -14,6 +14,11 @@ from fractal_jupyter.store.running import Running
 
 # Results that stream in faster than this are recorded together, in one transaction.
 SHORTEST_ROUND_SECONDS = 0.15
+# How long is waited before the next round: a part of the longest wait at least, a part of the time
+# since something has happened, and a multiple of what the last round took.
+SHORTEST_SHARE = 1 / 6
+QUIET_SHARE = 1 / 4
+ROUND_TIMES = 20
 
 
 @dataclass(slots=True)
@@ -55,11 +60,32 @@ class JobContext:
     waker: Waker
     notify: str | None
     event: threading.Event
-    last_round: float = 0.0
+    last_round: float = field(default_factory=time.monotonic)
+    last_news: float = field(default_factory=time.monotonic)
 
-    def wait(self, seconds: float) -> None:
-        """Wait for news, `seconds` at most; raises `LeaseLost` when the supervisor stops."""
-        self.event.wait(seconds)
+    def news(self) -> None:
+        """Say that something has happened: more may follow soon."""
+        self.last_news = time.monotonic()
+
+    def wait(self, longest: float) -> None:
+        """Wait until the next look at what has happened; `wake` ends it.
+
+        As long as a part of the time since something happened, so that what is quick is seen at
+        once, and what takes hours is not looked at all the time.
+
+        Args:
+            longest: Seconds that it takes at most.
+
+        Raises:
+            LeaseLost: The supervisor stops.
+        """
+        now = time.monotonic()
+        seconds = max(
+            longest * SHORTEST_SHARE,
+            (now - self.last_news) * QUIET_SHARE,
+            (now - self.last_round) * ROUND_TIMES,
+        )
+        self.event.wait(min(longest, seconds))
         early = self.last_round + SHORTEST_ROUND_SECONDS - time.monotonic()
         if early > 0 and not self.waker.stopped:
             time.sleep(early)

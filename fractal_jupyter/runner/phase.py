@@ -332,6 +332,7 @@ class PhaseRun:
             }
         if changes:
             self.context.running.update_batches(changes)
+            self.context.news()
 
     # following
 
@@ -439,6 +440,7 @@ class PhaseRun:
         self.preload.extend(changes.learned)
         if positions:
             self._record(changes, positions)
+            self.context.news()
 
     @staticmethod
     def _apply(live: LiveBatch, changes: UnitChanges, reports: Iterable[Report]) -> None:
