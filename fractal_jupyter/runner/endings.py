@@ -1,0 +1,103 @@
+"""What becomes of units that a worker left behind, and what their users are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from fractal_jupyter.runner.batches import ACTIVE, LiveBatch, PhaseUnits
+from fractal_jupyter.runner.files import exists, read_if_there
+from fractal_jupyter.runner.units import CANCELLED, UnitChanges
+
+# Ends of a batch that are the fault of what its units need: they have failed, and a retry would
+# fail as well unless something is changed. After the others, units were interrupted.
+FAULTS = frozenset({"out_of_memory", "time_limit"})
+# Ends after which a batch is not started again: it would meet the same again, or somebody wants it
+# gone.
+FINAL = frozenset({"worker_could_not_start", "never_started", "cancelled_from_outside"})
+# Of what a worker said itself, its users are told the end.
+MOST_SAID = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """Says what became of the units of batches whose worker has ended.
+
+    Attributes:
+        units: The units, and the batches that they are in.
+    """
+
+    units: PhaseUnits
+
+    def is_there(self, live: LiveBatch) -> bool:
+        """Whether the files of the batch are still there: users tidy up."""
+        path = PurePosixPath(live.record.folder) / "batch.json" if live.begun else live.folder
+        return exists(self.units.context.backend.host, path)
+
+    def why(self, live: LiveBatch, reason: str | None) -> str:
+        """Why a worker ended, in words, with the end of what it said itself."""
+        if not self.is_there(live):
+            return f"the folder of its batch, {live.record.folder}, was removed"
+        why = reason or "its worker ended"
+        if live.damaged:
+            why += " (some of what it recorded, perhaps of this unit, is damaged)"
+        path = PurePosixPath((live.handle or {})["output"])
+        host = self.units.context.backend.host
+        said = read_if_there(host, path).decode(errors="replace").strip()
+        return f"{why}; the worker said: {said[-MOST_SAID:]}" if said else why
+
+    def judge_cut(self, live: LiveBatch, problem: str | None, why: str) -> None:
+        """Say why units were ended whose worker knew only that it was told to end.
+
+        If the scheduler does not know either, they are run again where that is wanted.
+        """
+        changes = self.units.changes()
+        for index in live.cut:
+            if self.units.statuses[index] != "interrupted":
+                continue
+            if problem not in (None, "unknown_end"):
+                _cut_off(changes, index, problem, why)
+            elif self.units.reruns:
+                changes.set(index, "pending", error=None, problem=None, ended=None)
+        if changes.columns:
+            self.units.record(changes)
+
+    def write_off(
+        self,
+        live: LiveBatch,
+        why: str,
+        problem: str | None = None,
+        *,
+        cancelled: bool = False,
+        statuses: Sequence[str] = ACTIVE,
+    ) -> None:
+        """Say what became of the units of a batch that nobody runs any more, and why."""
+        changes = self.units.changes()
+        for index, status in self.units.left(live).items():
+            if status not in statuses:
+                continue
+            if cancelled:
+                changes.set(index, "cancelled", error=CANCELLED)
+            elif status == "running":
+                _cut_off(changes, index, problem, why)
+            else:
+                changes.set(
+                    index,
+                    "failed",
+                    problem=problem or "could_not_start",
+                    error=f"It never started: {why.rstrip('.')}.",
+                )
+        if changes.columns:
+            self.units.record(changes)
+
+
+def _cut_off(changes: UnitChanges, index: int, problem: str | None, why: str) -> None:
+    """Say of a unit that was running what ended it."""
+    changes.set(
+        index,
+        "failed" if problem in FAULTS else "interrupted",
+        problem=problem or "worker_gone",
+        error=f"The unit was running when {why.rstrip('.')}. "
+        "What it had done until then is not known.",
+    )
