@@ -31,6 +31,7 @@
     │   ├── HostKeyUnknown        an SSH host whose key nobody has vouched for yet
     │   └── HostKeyChanged        an SSH host with another key than the known one
     ├── SchedulerError            the scheduler refused, or gave an answer that makes no sense
+    │   └── SubmissionRejected    it does not accept what was submitted
     ├── SupervisorFailed          the process that drives jobs could not start
     ├── StoreError                the database cannot be used
     │   ├── StoreTooNew           written by a newer version of this package
@@ -176,6 +177,10 @@ class HostKeyChanged(HostError):
 
 class SchedulerError(FractalError):
     """The scheduler refused a request, or answered in a way that makes no sense."""
+
+
+class SubmissionRejected(SchedulerError):
+    """The scheduler does not accept what was submitted, and never would."""
 
 
 class SupervisorFailed(FractalError):

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from fractal_jupyter.runner.batches import ACTIVE, LiveBatch, PhaseUnits
 from fractal_jupyter.runner.files import exists, read_if_there
 from fractal_jupyter.runner.units import CANCELLED, UnitChanges
+from fractal_jupyter.schedulers.base import BatchStatus
 
 # Ends of a batch that are the fault of what its units need: they have failed, and a retry would
 # fail as well unless something is changed. After the others, units were interrupted.
@@ -35,17 +36,20 @@ class Endings:
         path = PurePosixPath(live.record.folder) / "batch.json" if live.begun else live.folder
         return exists(self.units.context.backend.host, path)
 
-    def why(self, live: LiveBatch, reason: str | None) -> str:
-        """Why a worker ended, in words, with the end of what it said itself."""
+    def explain(self, live: LiveBatch, status: BatchStatus) -> tuple[str | None, str]:
+        """Why a worker ended: as a code, and in words, with the end of what it said itself."""
         if not self.is_there(live):
-            return f"the folder of its batch, {live.record.folder}, was removed"
-        why = reason or "its worker ended"
+            folder = live.record.folder
+            return status.problem, f"the folder of its batch, {folder}, was removed"
+        backend = self.units.context.backend
+        handle = live.handle or {}
+        output = read_if_there(backend.host, PurePosixPath(handle["output"]))
+        said = output.decode(errors="replace").strip()
+        status = backend.scheduler.explain(handle, status, said)
+        why = status.reason or "its worker ended"
         if live.damaged:
             why += " (some of what it recorded, perhaps of this unit, is damaged)"
-        path = PurePosixPath((live.handle or {})["output"])
-        host = self.units.context.backend.host
-        said = read_if_there(host, path).decode(errors="replace").strip()
-        return f"{why}; the worker said: {said[-MOST_SAID:]}" if said else why
+        return status.problem, f"{why}; the worker said: {said[-MOST_SAID:]}" if said else why
 
     def judge_cut(self, live: LiveBatch, problem: str | None, why: str) -> None:
         """Say why units were ended whose worker knew only that it was told to end.

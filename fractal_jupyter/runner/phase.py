@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fractal_jupyter.errors import SubmissionRejected
 from fractal_jupyter.runner.batches import LiveBatch, PhaseUnits
 from fractal_jupyter.runner.context import JobContext
 from fractal_jupyter.runner.endings import FINAL, Endings
@@ -114,7 +115,8 @@ class PhaseRun:
     def _start(self, batches: Sequence[LiveBatch]) -> None:
         """Start batches; the units of those that cannot be started fail, and say why."""
         for live, error in self.submitter.start(batches):
-            self._give_up(live, str(error), cancelled=False)
+            problem = "rejected" if isinstance(error, SubmissionRejected) else None
+            self._give_up(live, str(error), problem, cancelled=False)
         if any(live.handle is None and live.record.id in self.units.live for live in batches):
             self.turn = time.monotonic() + TURN_SECONDS
 
@@ -222,20 +224,20 @@ class PhaseRun:
         # Other batches have their turn now.
         self.turn = time.monotonic()
         live.fruitless = 0 if live.fruitful else live.fruitless + 1
-        why = self.endings.why(live, status.reason)
+        problem, why = self.endings.explain(live, status)
         if not cancelled:
-            self.endings.judge_cut(live, status.problem, why)
-        again = live.fruitless < MOST_FRUITLESS_STARTS and status.problem not in FINAL
+            self.endings.judge_cut(live, problem, why)
+        again = live.fruitless < MOST_FRUITLESS_STARTS and problem not in FINAL
         if not cancelled and again and self.endings.is_there(live):
             cut_off = "running" in self.units.left(live).values()
             if not self.units.reruns:
-                self.endings.write_off(live, why, status.problem, statuses=("running",))
+                self.endings.write_off(live, why, problem, statuses=("running",))
             if self.units.left(live) or cut_off:
                 # Even if nothing is left to run: the next worker ends what units that were cut
                 # off have started themselves.
                 self._start([live])
                 return
-        self._give_up(live, why, status.problem, cancelled=cancelled)
+        self._give_up(live, why, problem, cancelled=cancelled)
 
     def _give_up(
         self, live: LiveBatch, why: str, problem: str | None = None, *, cancelled: bool

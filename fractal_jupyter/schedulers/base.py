@@ -78,6 +78,15 @@ class Scheduler(Protocol):
     def poll(self, handles: Sequence[Handle]) -> list[BatchStatus]:
         """Say what has become of batches. Never raises because the scheduler does not answer."""
 
+    def explain(self, handle: Handle, status: BatchStatus, said: str) -> BatchStatus:
+        """Say why a batch has ended, given what its worker has written beside its results.
+
+        Args:
+            handle: The batch.
+            status: What `poll` has said of its end.
+            said: What is at the handle's `output`.
+        """
+
     def cancel(self, handles: Sequence[Handle], *, at_once: bool = False) -> None:
         """Ask for batches to end, or end them without asking; `poll` says when they have."""
 

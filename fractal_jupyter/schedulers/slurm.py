@@ -17,6 +17,7 @@ from fractal_jupyter.errors import (
     HostUnreachable,
     SchedulerError,
     SchedulerUnreachable,
+    SubmissionRejected,
 )
 from fractal_jupyter.hosts.base import Capability, CommandResult, Host
 from fractal_jupyter.hosts.local import LocalHost
@@ -29,6 +30,7 @@ from fractal_jupyter.schedulers.slurm_output import (
     parse_config,
     parse_sbatch,
 )
+from fractal_jupyter.schedulers.slurm_said import explain
 from fractal_jupyter.schedulers.slurm_script import MARK, JobScript, pack_payload, render
 from fractal_jupyter.schedulers.slurm_watch import SlurmWatch, Watched
 from fractal_jupyter.schedulers.slurm_words import rejection
@@ -166,7 +168,7 @@ class SlurmScheduler:
                 log.info("%s: %d batches are too many: %s", submission.name, len(numbers), words)
                 return None
             case Rejected() as rejected:
-                raise SchedulerError(rejection(rejected).reason)
+                raise SubmissionRejected(rejection(rejected).reason)
 
     def _sbatch(self, folder: str, script: bytes) -> CommandResult:
         """Run `sbatch` on a script: on a file of it where the host can, so that it is whole."""
@@ -243,17 +245,11 @@ class SlurmScheduler:
 
     def poll(self, handles: Sequence[Handle]) -> list[BatchStatus]:
         """Say what has become of batches; SLURM is asked once per interval for all jobs."""
-        return self._watch.statuses(
-            [
-                Watched(
-                    handle["job"],
-                    handle["element"],
-                    handle.get("mem_mb") or 0,
-                    handle.get("time"),
-                )
-                for handle in handles
-            ]
-        )
+        return self._watch.statuses([_watched(handle) for handle in handles])
+
+    def explain(self, handle: Handle, status: BatchStatus, said: str) -> BatchStatus:
+        """Say why a batch has ended, with what SLURM has written into the job's output."""
+        return explain(status, said, watched=_watched(handle), python=self._python)
 
     def find(
         self, name: str, folder: str, numbers: Iterable[int], *, intended: bool
@@ -315,6 +311,10 @@ def _elements(elements: Iterable[int]) -> str:
         else:
             parts.append((element, element))
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
+
+
+def _watched(handle: Handle) -> Watched:
+    return Watched(handle["job"], handle["element"], handle.get("mem_mb") or 0, handle.get("time"))
 
 
 def _handle(submission: Submission, job: int, element: int) -> Handle:

@@ -323,6 +323,74 @@ def parse_memory(text: str) -> int | None:
     return int(float(match[1]) * 1024 ** _EXPONENTS[match[2]]) if match else None
 
 
+# --- the output of a job -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastWords:
+    """What the daemon of a node has written into the output of a job of why it ended.
+
+    Attributes:
+        id: Which job.
+        state: What SLURM calls such an end: `OUT_OF_MEMORY`, `TIMEOUT`, `PREEMPTED` or `NODE_FAIL`.
+        nodes: Where it ran; empty when that is not said.
+        peak_memory: Bytes that it had when it was killed for them.
+        certain: Whether it was ended for that; else it has only happened to one of its processes.
+    """
+
+    id: JobId
+    state: str
+    nodes: str = ""
+    peak_memory: int | None = None
+    certain: bool = True
+
+
+# `slurmstepd: error: …`, `slurmd[node1]: error: …`, `[2024-09-25T13:35:20.340] error: …`
+_DAEMON: Final = re.compile(r"^(?:\[[^]]+\] |slurm(?:step)?d[^ :]*: )(?:error: )?(.*)")
+_ENDED: Final = re.compile(
+    r"\*\*\* (?:JOB|STEP) \S+(?: ON (?P<node>\S+))? "
+    r"(?:CANCELLED AT \S+ DUE TO (?P<why>TIME LIMIT|PREEMPTION|NODE FAILURE|JOB REQUEUE)"
+    r"|UNCORRECTABLE MEMORY ERROR)"
+)
+_END_STATES: Final = {
+    "TIME LIMIT": "TIMEOUT",
+    "PREEMPTION": "PREEMPTED",
+    "NODE FAILURE": "NODE_FAIL",
+    None: "NODE_FAIL",  # its memory is broken
+}
+_TOO_MUCH: Final = re.compile(
+    r"exceeded (?:virtual )?memory limit \((?P<used>[0-9]{1,18}) > [0-9]{1,18}\), being killed"
+    r"|Exceeded (?:job|step) memory limit$"
+)
+_SOME_TOO_MUCH: Final = re.compile(r"oom[-_]kill event|memory limit at some point")
+
+
+def parse_last_words(text: str, job: JobId) -> LastWords | None:
+    """Read why a job was ended from its output; None when nothing of that is there.
+
+    What is said last counts, since a job that is queued again goes on with the same file. But a
+    job that is ended for its memory may be said to be cancelled after that.
+    """
+    last: LastWords | None = None
+    for line in text.splitlines():
+        if (said := _DAEMON.match(line)) is None:
+            continue
+        if found := _TOO_MUCH.search(said[1]):
+            # Before there were such ids, it was counted in other units.
+            used = found["used"] if "StepId=" in said[1] else None
+            peak = int(used) if used else last.peak_memory if last else None
+            last = LastWords(id=job, state="OUT_OF_MEMORY", peak_memory=peak)
+        elif found := _ENDED.match(said[1]):
+            if found["why"] == "JOB REQUEUE":
+                last = None
+            else:
+                state = _END_STATES[found["why"]]
+                last = LastWords(id=job, state=state, nodes=found["node"] or "")
+        elif _SOME_TOO_MUCH.search(said[1]) and last is None:
+            last = LastWords(id=job, state="OUT_OF_MEMORY", certain=False)
+    return last
+
+
 # --- scontrol show config ------------------------------------------------------------------------
 
 

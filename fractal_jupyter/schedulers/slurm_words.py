@@ -7,7 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from fractal_jupyter.schedulers.slurm_output import AccountingRow, JobId, QueueRow, Rejected
+from fractal_jupyter.schedulers.slurm_output import (
+    AccountingRow,
+    JobId,
+    LastWords,
+    QueueRow,
+    Rejected,
+)
+
+Row = QueueRow | AccountingRow | LastWords
 
 _MB: Final = 1024 * 1024
 _SIGNALS: Final = {
@@ -38,8 +46,8 @@ _OTHER_PYTHON: Final = (
     "nodes have"
 )
 
-_LOOK: Final = "look at what the job has written"
-_BEFORE_THE_WORKER: Final = {
+LOOK: Final = "look at what the job has written"
+BEFORE_THE_WORKER: Final = {
     0: "look at `worker_init`, which must not end the shell nor leave quotes open",
     1: "look at `worker_init`, and at what the job has written",
     2: "look at `worker_init` for what its shell cannot read, and see that "
@@ -70,7 +78,7 @@ class Ending:
 
 
 def ending(
-    row: QueueRow | AccountingRow,
+    row: Row,
     *,
     mem_mb: int,
     time_limit: str | None,
@@ -80,7 +88,7 @@ def ending(
     """Say why a job has ended.
 
     Args:
-        row: What `sacct` says of it, or else `squeue`, which knows less.
+        row: What `sacct` says of it, or else `squeue`, which knows less, or its own output.
         mem_mb: The memory that the job asked for, in MB as SLURM counts them.
         time_limit: The time that it asked for; None for what the site grants.
         worker_ran: Whether its worker has recorded anything.
@@ -221,7 +229,7 @@ def _written(job: JobId) -> str:
     return str(job.job)
 
 
-def _ran_out_of_memory(row: QueueRow | AccountingRow, mem_mb: int) -> bool:
+def _ran_out_of_memory(row: Row, mem_mb: int) -> bool:
     """Whether it did; where no control groups limit memory, SLURM only says it was killed."""
     if row.state == "OUT_OF_MEMORY":
         return True
@@ -233,36 +241,37 @@ def _ran_out_of_memory(row: QueueRow | AccountingRow, mem_mb: int) -> bool:
     )
 
 
-def _memory(row: QueueRow | AccountingRow, mem_mb: int) -> str:
-    peak = row.peak_memory if isinstance(row, AccountingRow) else None
+def _memory(row: Row, mem_mb: int) -> str:
+    peak = None if isinstance(row, QueueRow) else row.peak_memory
     # What was sampled last may be long before the end.
     used = f", and had at least {-(-peak // _MB):,} MB when last measured" if peak else ""
-    return f"(it had asked for {mem_mb:,} MB{used}); {_MORE_MEMORY}"
+    asked = f"it had asked for {mem_mb:,} MB" if mem_mb else "it had asked for less"
+    return f"({asked}{used}); {_MORE_MEMORY}"
 
 
-def _by_whom(row: QueueRow | AccountingRow, user_name: Callable[[int], str | None]) -> str:
+def _by_whom(row: Row, user_name: Callable[[int], str | None]) -> str:
     if not isinstance(row, AccountingRow) or row.cancelled_by is None:
         return ""
     uid = row.cancelled_by
     return f" by {user_name(uid) or ('root' if uid == 0 else f'the user with number {uid}')}"
 
 
-def _without_worker(row: QueueRow | AccountingRow, job: str, where: str) -> Ending:
+def _without_worker(row: Row, job: str, where: str) -> Ending:
     if not row.nodes:
         why = f": {pending_words(row.reason)}" if isinstance(row, QueueRow) and row.reason else ""
         return Ending("never_started", f"SLURM gave it up before it began{why}")
-    how, advice = f"{_how_it_ended(row)}{where} before its worker ran", _LOOK
+    how, advice = f"{_how_it_ended(row)}{where} before its worker ran", LOOK
     if isinstance(row, AccountingRow) and row.signal == _NO_OUTPUT_FILE:
         how = f"could not open its output file{where}"
         advice = "see that the folder of jobs is there on compute nodes and can be written"
     elif row.state == "COMPLETED":
-        advice = _BEFORE_THE_WORKER[0]
+        advice = BEFORE_THE_WORKER[0]
     elif isinstance(row, AccountingRow) and row.exit_code:
-        advice = _BEFORE_THE_WORKER.get(row.exit_code, _LOOK)
+        advice = BEFORE_THE_WORKER.get(row.exit_code, LOOK)
     return Ending("worker_could_not_start", f"{job} {how}; {advice}")
 
 
-def _how_it_ended(row: QueueRow | AccountingRow) -> str:
+def _how_it_ended(row: Row) -> str:
     if isinstance(row, AccountingRow) and row.signal:
         name = _SIGNALS.get(row.signal)
         return f"was ended by signal {row.signal}{f' ({name})' if name else ''}"
