@@ -133,7 +133,7 @@ class PhaseRun:
             if live.finished and not live.cut and not self.units.left(live):
                 self._settle(live, BatchStatus(BatchState.ENDED), cancelled=cancelled)
             elif status.state is BatchState.ENDED:
-                if cancelled or self._is_complete(live):
+                if cancelled or self._is_complete(live, status):
                     said = status if live.begun else status.before_start or status
                     self._settle(live, said, cancelled=cancelled)
             elif self._is_gone(live, status):
@@ -172,7 +172,7 @@ class PhaseRun:
             live.damaged = True
             log.warning("%s has damaged records in %s", live.record.name, live.record.folder)
 
-    def _is_complete(self, live: LiveBatch) -> bool:
+    def _is_complete(self, live: LiveBatch, status: BatchStatus) -> bool:
         """Whether all that the workers of an ended batch wrote can be taken to have been read.
 
         What was written on another machine may appear here later than the news that it has ended.
@@ -180,7 +180,7 @@ class PhaseRun:
         """
         late = self.context.backend.late_results_seconds
         settled = live.finished or not self.units.left(live)
-        if settled and not live.cut:
+        if (settled and not live.cut) or not (live.begun or status.began):
             return True
         if live.ended is None:
             live.ended = time.monotonic()

@@ -35,12 +35,14 @@ class BatchStatus:
         reason: The scheduler's reason for it, in words that complete "when …"; None without one.
         problem: A code for the reason why a batch has ended early, such as `out_of_memory`.
         before_start: What there is to say instead if its worker has recorded nothing.
+        began: Whether its worker may have run, so that results of it may still be on their way.
     """
 
     state: BatchState
     reason: str | None = None
     problem: str | None = None
     before_start: BatchStatus | None = None
+    began: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

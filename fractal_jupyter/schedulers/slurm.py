@@ -238,7 +238,7 @@ class SlurmScheduler:
                 if isinstance(site, Unreadable):
                     raise SchedulerUnreachable(f"SLURM does not answer: {site.words}")
                 self._site = site
-                self._watch.use_accounting(site.accounting)
+                self._watch.configure(site)
             return self._site
 
     # watching

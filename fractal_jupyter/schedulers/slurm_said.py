@@ -17,9 +17,12 @@ from fractal_jupyter.schedulers.slurm_watch import Watched
 from fractal_jupyter.schedulers.slurm_words import BEFORE_THE_WORKER, LOOK, ending
 
 _UNSURE: Final = frozenset({"unknown_end", "worker_could_not_start"})
-_NOT_THERE: Final = re.compile(": (?:not found|no such file or directory)", re.IGNORECASE)
+# What the script itself says of an interpreter that it does not find, and what shells say of one
+# that is there and cannot be run.
+_NOT_THERE: Final = re.compile("is not there")
 _NOT_USABLE: Final = re.compile(
-    ": (?:permission denied|(?:cannot execute|exec format|bad interpreter)[^:]*)", re.IGNORECASE
+    "permission denied|cannot execute|format error|bad interpreter|not found|no such file",
+    re.IGNORECASE,
 )
 
 
@@ -63,10 +66,8 @@ def explain(
 
 
 def _exit_code(said: str, python: str) -> int | None:
-    """What the shell of a job that says so of the interpreter ended with."""
+    """What the script of a job ended with that has said something of its interpreter."""
     lines = [line for line in said.splitlines() if python in line]
     if any(_NOT_THERE.search(line) for line in lines):
         return 127
-    if any(_NOT_USABLE.search(line) for line in lines):
-        return 126
-    return None
+    return 126 if any(_NOT_USABLE.search(line) for line in lines) else None

@@ -7,10 +7,11 @@ meanwhile is told that nothing is known.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from fractal_jupyter.errors import FractalError, SchedulerUnreachable
@@ -22,12 +23,14 @@ from fractal_jupyter.schedulers.slurm_output import (
     QUEUE_COMMAND,
     AccountingRow,
     JobId,
+    LastWords,
     QueueRow,
+    SiteConfig,
     Unreadable,
     parse_accounting,
     parse_queue,
 )
-from fractal_jupyter.schedulers.slurm_words import ending, pending_words
+from fractal_jupyter.schedulers.slurm_words import Row, ending, pending_words
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,9 @@ ENDED = frozenset(
     }
 )
 
+# The ids of a job and of an element of it.
+Key = tuple[int, int]
+
 
 class Watched(NamedTuple):
     """An element of a job array, and what it has asked for."""
@@ -75,11 +81,17 @@ class Snapshot:
         asked: When it was asked (`time.monotonic()`).
         rows: The rows of `squeue` by id of the job; or why there are none.
         accounting: What `sacct` said of elements that are over.
+        vanished: Elements that were cancelled before they began: of these SLURM keeps no record.
     """
 
     asked: float
     rows: Mapping[int, Sequence[QueueRow]] | Unreadable
-    accounting: Mapping[tuple[int, int], AccountingRow] = field(default_factory=dict)
+    accounting: Mapping[Key, AccountingRow] = field(default_factory=dict)
+    vanished: frozenset[Key] = frozenset()
+
+    def names(self, job: int) -> bool:
+        """Whether `squeue` said anything of a job."""
+        return not isinstance(self.rows, Unreadable) and job in self.rows
 
     def row(self, job: int, element: int) -> QueueRow | None:
         """What `squeue` said of an element."""
@@ -107,15 +119,20 @@ class SlurmWatch:
         self._username = username
         self._seconds = max(seconds, SHORTEST_INTERVAL_SECONDS)
         self._accounting = True
+        self._remembers = 0.0
+        self._waiting: dict[Key, float] = {}
+        self._vanished: frozenset[Key] = frozenset()
         self._condition = threading.Condition()
         self._snapshot: Snapshot | None = None
         self._asking_since: float | None = None
-        self._watched: dict[tuple[int, int], float] = {}
+        self._watched: dict[Key, float] = {}
         self._submitted: dict[int, float] = {}
 
-    def use_accounting(self, there: bool) -> None:
-        """Say whether `sacct` knows anything."""
-        self._accounting = there
+    def configure(self, site: SiteConfig) -> None:
+        """Say what the site has configured: whether `sacct` knows anything, and the like."""
+        self._accounting = site.accounting
+        # Zero is for ever.
+        self._remembers = site.min_job_age or math.inf
 
     def expect(self, job: int) -> None:
         """Say that a job was submitted right now: answers that are older know nothing of it."""
@@ -190,9 +207,38 @@ class SlurmWatch:
             by_job.setdefault(row.id.job, []).append(row)
         snapshot = Snapshot(asked, by_job, dict(self._known_accounting()))
         with self._condition:
-            watched = [key for key in self._watched if key not in snapshot.accounting]
-        over = [(job, element) for job, element in watched if _is_over(snapshot.row(job, element))]
-        return Snapshot(asked, by_job, {**snapshot.accounting, **self._ask_accounting(over)})
+            watched = list(self._watched)
+        vanished = self._find_vanished(snapshot, watched)
+        over = [
+            key
+            for key in watched
+            if key not in snapshot.accounting
+            and key not in vanished
+            and _is_over(snapshot.row(*key))
+        ]
+        known = {**snapshot.accounting, **self._ask_accounting(over)}
+        return Snapshot(asked, by_job, known, vanished)
+
+    def _find_vanished(self, snapshot: Snapshot, watched: Sequence[Key]) -> frozenset[Key]:
+        """Find elements that were waiting a moment ago, and are not there any more.
+
+        What has begun is shown until some time after its end. So they never did: SLURM drops what
+        is cancelled of an array that waits, and tells neither `squeue` nor `sacct`. Others of the
+        array are still there; of one that is gone as a whole nothing is known.
+        """
+        now = time.monotonic()
+        rows = {key: snapshot.row(*key) for key in watched}
+        self._vanished = frozenset(
+            key
+            for key, row in rows.items()
+            if row is None
+            and snapshot.names(key[0])
+            and (key in self._vanished or now - self._waiting.get(key, -math.inf) < self._remembers)
+        )
+        self._waiting = {
+            key: snapshot.asked for key, row in rows.items() if row and row.state in PENDING
+        }
+        return self._vanished
 
     def _queue(self) -> tuple[QueueRow, ...] | Unreadable:
         result = self._run([*QUEUE_COMMAND, "--user", self._username])
@@ -200,9 +246,7 @@ class SlurmWatch:
             return result
         return parse_queue(result.exit_code, result.text, result.error_text)
 
-    def _ask_accounting(
-        self, over: Sequence[tuple[int, int]]
-    ) -> dict[tuple[int, int], AccountingRow]:
+    def _ask_accounting(self, over: Sequence[Key]) -> dict[Key, AccountingRow]:
         """What `sacct` says of elements that have ended; nothing of those it does not know yet."""
         if not over or not self._accounting:
             return {}
@@ -231,7 +275,7 @@ class SlurmWatch:
         except FractalError as error:
             return Unreadable(str(error))
 
-    def _known_accounting(self) -> Mapping[tuple[int, int], AccountingRow]:
+    def _known_accounting(self) -> Mapping[Key, AccountingRow]:
         with self._condition:
             known = {} if self._snapshot is None else self._snapshot.accounting
             return {key: row for key, row in known.items() if key in self._watched}
@@ -261,14 +305,18 @@ class SlurmWatch:
                 return BatchStatus(BatchState.UNKNOWN, f"SLURM has not answered for {silent:.0f} s")
         if isinstance(snapshot.rows, Unreadable):
             return BatchStatus(BatchState.UNKNOWN, f"SLURM does not answer: {snapshot.rows.words}")
-        return _told(watched, snapshot)
+        return _told(watched, snapshot, accounting=self._accounting)
 
 
-def _told(watched: Watched, snapshot: Snapshot) -> BatchStatus:
-    """What an answer of SLURM says of an element."""
-    row = snapshot.row(watched.job, watched.element)
-    over = snapshot.accounting.get((watched.job, watched.element))
+def _told(watched: Watched, snapshot: Snapshot, *, accounting: bool) -> BatchStatus:
+    """What an answer of SLURM says of an element; `accounting` may say more a moment later."""
+    key = watched.job, watched.element
+    row = snapshot.row(*key)
+    over = snapshot.accounting.get(key)
     if row is None:
+        if key in snapshot.vanished:
+            element = JobId(job=key[0], elements=(range(key[1], key[1] + 1),))
+            return _ended(watched, LastWords(id=element, state="CANCELLED"))
         if over is None:
             return BatchStatus(
                 BatchState.OUT_OF_SIGHT, f"SLURM knows nothing of job {watched} any more"
@@ -279,11 +327,14 @@ def _told(watched: Watched, snapshot: Snapshot) -> BatchStatus:
     if row.state in RUNNING:
         return BatchStatus(BatchState.RUNNING)
     if row.state in ENDED:
-        return _ended(watched, over or row)
+        end = _ended(watched, over or row)
+        return replace(end, began=True) if accounting and over is None else end
     return BatchStatus(BatchState.UNKNOWN, f"SLURM says of job {watched} that it is {row.state}")
 
 
-def _ended(watched: Watched, row: QueueRow | AccountingRow) -> BatchStatus:
+def _ended(watched: Watched, row: Row) -> BatchStatus:
+    began = bool(row.nodes) or row.state not in ("CANCELLED", "FAILED")
+
     def status(*, worker_ran: bool) -> BatchStatus:
         end = ending(
             row,
@@ -292,13 +343,13 @@ def _ended(watched: Watched, row: QueueRow | AccountingRow) -> BatchStatus:
             worker_ran=worker_ran,
             user_name=user_name,
         )
-        return BatchStatus(BatchState.ENDED, end.reason, end.problem)
+        return BatchStatus(BatchState.ENDED, end.reason, end.problem, began=began)
 
     before_start = status(worker_ran=False)
     ran = status(worker_ran=True)
     if row.state == "COMPLETED":
         return BatchStatus(BatchState.ENDED, before_start=before_start)
-    return BatchStatus(ran.state, ran.reason, ran.problem, before_start=before_start)
+    return replace(ran, before_start=before_start)
 
 
 def user_name(uid: int) -> str | None:

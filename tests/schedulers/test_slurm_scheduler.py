@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import pytest
 
 from fractal_jupyter.engine.slurm_options import UnitOptions
-from fractal_jupyter.errors import SchedulerError, SchedulerUnreachable
+from fractal_jupyter.errors import SchedulerError, SchedulerUnreachable, SubmissionRejected
 from fractal_jupyter.hosts.fake import FakeCall, FakeHost, FakeOutcome
 from fractal_jupyter.schedulers import slurm, slurm_watch
 from fractal_jupyter.schedulers.base import BatchState, Submission
 from fractal_jupyter.schedulers.slurm import SlurmNeeds, SlurmScheduler
+from fractal_jupyter.schedulers.slurm_output import Unreadable, parse_config
 from fractal_jupyter.schedulers.slurm_watch import SlurmWatch, Watched
 
 DATA = Path(__file__).parent / "data"
@@ -151,9 +153,8 @@ def test_as_many_batches_are_submitted_as_may_be(cluster: Cluster) -> None:
 def test_what_is_refused_for_good_says_why(cluster: Cluster) -> None:
     refusal = (DATA / "sbatch" / "partition.txt").read_bytes()
     cluster.submit = lambda call: FakeOutcome(1, stderr=refusal)
-    with pytest.raises(SchedulerError, match="invalid partition") as caught:
+    with pytest.raises(SubmissionRejected, match="invalid partition"):
         scheduler(cluster).submit(submission(0))
-    assert not isinstance(caught.value, SchedulerUnreachable)
 
 
 @pytest.mark.parametrize(
@@ -322,6 +323,86 @@ def test_what_neither_knows_is_out_of_sight(cluster: Cluster) -> None:
     cluster.accounting = FakeOutcome(stdout=f"{cells}\n".encode())
     (status,) = asked.statuses([watched(7, 0)])
     assert status.state is BatchState.OUT_OF_SIGHT
+
+
+# As SLURM 22.05 says it: what is cancelled of an array that waits is not named any more.
+WAITS = "2205_[0-3]|PENDING|BeginTime|2026-11-23T09:36:53|2026-11-23T08:36:53||alice|a"
+WAITS_WITHOUT_1 = WAITS.replace("0-3", "0,2-3")
+ALL_CANCELLED = "2204_[0-3]|CANCELLED|None|2026-11-23T08:36:38|2026-11-23T08:36:38||alice|a"
+
+ALL_CANCELLED_SAYS_ACCOUNTING = (
+    b"2204_[0-3]|CANCELLED by 0|0:0|2026-11-23T08:36:38|2026-11-23T08:36:38|0|10M||"
+    b"Partition_Limit|None assigned|alice|a\n"
+)
+
+
+def configured(cluster: Cluster, min_job_age: str = "300 sec") -> SlurmWatch:
+    config = re.sub(rb"MinJobAge +=.*", f"MinJobAge = {min_job_age}".encode(), cluster.config)
+    site = parse_config(0, config.decode(), "")
+    assert not isinstance(site, Unreadable)
+    found = watch(cluster)
+    found.configure(site)
+    return found
+
+
+def test_an_element_that_is_cancelled_before_it_begins_is_named_no_more(cluster: Cluster) -> None:
+    watching = configured(cluster)
+    elements = [watched(2205, 1), watched(2205, 2)]
+    cluster.queued(WAITS)
+    assert [s.state for s in watching.statuses(elements)] == [BatchState.PENDING] * 2
+    cluster.queued(WAITS_WITHOUT_1)
+    for _ in range(3):
+        gone, waits = watching.statuses(elements)
+        assert (gone.state, gone.problem) == (BatchState.ENDED, "cancelled_from_outside")
+        assert "its SLURM job 2205_1 was cancelled before it began" in (gone.reason or "")
+        assert not gone.began
+        assert waits.state is BatchState.PENDING
+    assert cluster.count("sacct") == 0
+
+
+@pytest.mark.parametrize("last", [(), ("2206_1|PENDING|None|N/A|N/A||alice|a",)])
+def test_of_an_array_that_is_gone_as_a_whole_nothing_is_known(
+    cluster: Cluster, last: tuple[str, ...]
+) -> None:
+    watching = configured(cluster)
+    cluster.queued(WAITS)
+    watching.statuses([watched(2205, 1)])
+    cluster.queued(*last)
+    assert watching.statuses([watched(2205, 1)])[0].state is BatchState.OUT_OF_SIGHT
+
+
+def test_what_was_seen_long_ago_may_have_ended_and_been_forgotten(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    for age, state in (("30 sec", BatchState.OUT_OF_SIGHT), ("0 sec", BatchState.ENDED)):
+        watching = configured(cluster, age)
+        cluster.queued(WAITS)
+        watching.statuses([watched(2205, 1)])
+        now += 31
+        cluster.queued(WAITS_WITHOUT_1)
+        assert watching.statuses([watched(2205, 1)])[0].state is state
+
+
+@pytest.mark.parametrize("accounting", [False, True])
+def test_an_array_that_is_cancelled_as_a_whole_has_never_begun(
+    cluster: Cluster, accounting: bool
+) -> None:
+    kind = b"slurmdbd" if accounting else b"none"
+    cluster.config = re.sub(
+        b"accounting_storage/[a-z]+", b"accounting_storage/" + kind, cluster.config
+    )
+    cluster.queued(ALL_CANCELLED)
+    watching = configured(cluster)
+    (status,) = watching.statuses([watched(2204, 3)])
+    assert (status.state, status.problem) == (BatchState.ENDED, "cancelled_from_outside")
+    # By whom, accounting knows a moment later.
+    assert status.began is accounting
+    cluster.accounting = FakeOutcome(stdout=ALL_CANCELLED_SAYS_ACCOUNTING)
+    (status,) = watching.statuses([watched(2204, 3)])
+    assert not status.began
+    assert ("cancelled by root before it began" in (status.reason or "")) is accounting
 
 
 def test_a_job_that_is_newer_than_the_last_answer_is_not_gone(cluster: Cluster) -> None:

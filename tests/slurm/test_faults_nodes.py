@@ -8,6 +8,7 @@ import pytest
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.jobs import Job
+from fractal_jupyter.runner.users import current_user
 from tests.slurm.conftest import MakeFractal
 from tests.slurm.faults import Diary, assert_survived
 from tests.slurm.machine import Cluster, run
@@ -173,3 +174,75 @@ def test_somebody_cancels_an_element_that_runs(
     wait_until(lambda: statuses(job)[2] != "running", seconds=60)
     assert statuses(job)[6] == "running"
     assert_first_was_interrupted(fractal, job, cluster, diary, "cancelled")
+
+
+@pytest.mark.slurm_faults
+@pytest.mark.parametrize(
+    "user",
+    [
+        pytest.param("", id="without-accounting"),
+        pytest.param(
+            f" by {current_user()}",
+            id="with-accounting",
+            marks=pytest.mark.cluster_options(accounting=True),
+        ),
+    ],
+)
+def test_somebody_cancels_elements_before_they_begin(
+    own_fractal: MakeFractal, cluster: Cluster, shared_folder: Path, diary: Diary, user: str
+) -> None:
+    fractal = own_fractal(options={"partition": "down"})
+    job = fractal.submit(
+        "Scripted",
+        images(fractal, shared_folder, 6),
+        meta={"tasks_per_job": 2, "parallel_tasks_per_job": 2},
+        **diary.arguments,
+    )
+    wait_until(
+        lambda: "its partition, which is down" in (fractal.jobs.get(job.id).waiting_for or ""),
+        seconds=60,
+    )
+    # SLURM says nothing of an element that is cancelled while others of its array wait,
+    run("scancel", element(job, 1))
+    wait_until(lambda: statuses(job) == ["pending"] * 2 + ["failed"] * 2 + ["pending"] * 2)
+    # but of the array when nothing of it is left, and accounting knows by whom.
+    run("scancel", element(job, 0).partition("_")[0])
+    job.wait(20)
+    assert statuses(job) == ["failed"] * 6
+    assert {unit.problem for unit in job.units()} == {"cancelled_from_outside"}
+    errors = [unit.error or "" for unit in job.units()]
+    assert all("was cancelled" in error and "before it began" in error for error in errors)
+    assert f"was cancelled{user} before it began" in errors[5]
+    assert not diary.times("start")
+    assert_survived(fractal, job, cluster, diary)
+
+
+@pytest.mark.slurm_faults
+@pytest.mark.cluster_options(cgroups=False)
+def test_slurm_itself_ends_a_job_for_its_memory(
+    own_fractal: MakeFractal, cluster: Cluster, shared_folder: Path
+) -> None:
+    assert not cluster.has_cgroups
+    fractal = own_fractal()
+    job = fractal.submit(
+        "Toy Parallel",
+        images(fractal, shared_folder, 1),
+        args={"behaviour": "memory"},
+    ).wait(120)
+    (unit,) = job.units()
+    assert (unit.status, unit.problem) == ("failed", "out_of_memory"), unit.error
+    assert "ran out of memory" in (unit.error or "")
+    assert "`mem`" in (unit.error or "")
+
+
+@pytest.mark.slurm_faults
+def test_without_accounting_a_missing_interpreter_is_told(
+    own_fractal: MakeFractal, cluster: Cluster, shared_folder: Path
+) -> None:
+    del cluster
+    fractal = own_fractal(python="/nowhere/python3.11")
+    job = fractal.submit("Toy Parallel", images(fractal, shared_folder, 1)).wait(60)
+    (unit,) = job.units()
+    assert (unit.status, unit.problem) == ("failed", "worker_could_not_start")
+    assert "the interpreter of the worker is not there" in (unit.error or "")
+    assert "/nowhere/python3.11" in (unit.error or "")
