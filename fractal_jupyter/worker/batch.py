@@ -58,6 +58,10 @@ class Batch(NamedTuple):
     common_args: Mapping[str, Any]
     units: Tuple[Unit, ...]
 
+    def side_by_side(self, units: int) -> int:
+        """How many of so many units run side by side."""
+        return min(self.concurrency, units)
+
 
 _Kinds = Tuple[type, ...]
 _NONE = type(None)

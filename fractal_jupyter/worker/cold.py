@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Dict, Iterator, Optional, Tuple
 
 from . import processes
 from .batch import Batch
 from .processes import Exit
+from .processors import Shares
 
 
 class Starter:
@@ -17,15 +19,16 @@ class Starter:
         slots: The process of the unit in each slot.
     """
 
-    def __init__(self, batch: Batch, slots: str) -> None:
+    def __init__(self, batch: Batch, slots: str, shares: Shares) -> None:
         """Start nothing yet; `slots` is the folder of the slots."""
         self.slots: Dict[int, int] = {}
         self._batch = batch
         self._folder = slots
+        self._shares = shares
         self._running: Dict[int, Tuple[int, float]] = {}  # pid: slot, start
 
-    def start(self, slot: int) -> None:
-        """Start the unit in a slot; raises OSError if that fails."""
+    def start(self, slot: int, share: int) -> None:
+        """Start the unit in a slot on a share of processors; raises OSError if that fails."""
         folder = "%s/%d" % (self._folder, slot)
         started = time.time()
         pid = processes.start(
@@ -38,6 +41,7 @@ class Starter:
             cwd=self._batch.cwd or folder,
             output=folder + "/log",
             expendable=True,
+            prepare_child=functools.partial(self._shares.bind, share),
         )
         self.slots[slot] = pid
         self._running[pid] = slot, started

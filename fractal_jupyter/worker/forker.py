@@ -21,6 +21,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from . import linux, processes, threads, unit
 from .imports import Script, read_script, version_of
+from .processors import Shares
 from .wire import (
     COMMAND,
     ENDED,
@@ -69,6 +70,7 @@ class _Setup(NamedTuple):
         said: Path of the file that is standard output and error of this process.
         announce: Whether to tell the pid of each unit when it starts.
         units: How many units there will be.
+        side_by_side: How many of them run at a time.
     """
 
     command: List[str]
@@ -79,6 +81,7 @@ class _Setup(NamedTuple):
     said: str
     announce: bool
     units: int
+    side_by_side: int
 
 
 class _Forker:
@@ -88,6 +91,7 @@ class _Forker:
         self._running: Dict[int, Tuple[int, float]] = {}  # pid: slot, start
         self._places: Dict[int, unit.Place] = {}
         self._unfit = False
+        self._shares = Shares(setup.side_by_side)
         try:
             self._nature = self._prepare(started)
         except _Unfit as unfit:
@@ -231,10 +235,10 @@ class _Forker:
                     os._exit(0)  # the worker is gone, and units die with us
                 commands += data
             while len(commands) >= COMMAND.size:
-                kind, number, slot = COMMAND.unpack_from(commands)
+                kind, number, slot, share = COMMAND.unpack_from(commands)
                 commands = commands[COMMAND.size :]
                 if kind == FORK:
-                    life = self._fork(slot, report=bool(number))
+                    life = self._fork(slot, share, report=bool(number))
                     if life is not None:
                         return life
                 elif kind == KILL:
@@ -243,7 +247,7 @@ class _Forker:
                     self._learn()
             self._reap()
 
-    def _fork(self, slot: int, *, report: bool) -> Optional[Callable[[], None]]:
+    def _fork(self, slot: int, share: int, *, report: bool) -> Optional[Callable[[], None]]:
         if not self._unfit and self._script_has_changed():
             self._give_up("the script has changed")
         if self._unfit:
@@ -266,6 +270,7 @@ class _Forker:
                 self._send(FORKED, slot, pid=pid)
             return None
         nature = self._nature
+        self._shares.bind(share)
         unit.settle(nature)
         return lambda: unit.live(nature, place, report=report)
 

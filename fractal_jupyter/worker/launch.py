@@ -16,6 +16,7 @@ from .batch import Batch
 from .journal import Journal
 from .outcome import how_it_ended
 from .processes import Exit
+from .processors import Shares
 from .segments import Segments
 from .slots import Kept, keep_file
 from .warm import Forked, Forker, GaveUp, Ready, Refused, Returned
@@ -50,6 +51,7 @@ class Launcher:
         *,
         folder: str,
         slots: str,
+        shares: Shares,
         units: int,
         preload: Sequence[str],
         journal: Journal,
@@ -62,6 +64,7 @@ class Launcher:
             batch: Whose units.
             folder: The folder of the attempt.
             slots: The folder of the slots.
+            shares: The processors, dealt out to units.
             units: How many units there are.
             preload: Modules that a forker imports beyond what the script names.
             journal: Is told how units are started.
@@ -78,7 +81,7 @@ class Launcher:
         self._journal = journal
         self._logs = logs
         self._poll = poll
-        self._cold = cold.Starter(batch, slots)
+        self._cold = cold.Starter(batch, slots, shares)
         self._forkers: Dict[int, Forker] = {}  # by pid
         self._by_fd: Dict[int, Forker] = {}
         self._current: Optional[Forker] = None
@@ -99,20 +102,21 @@ class Launcher:
 
     # units
 
-    def start(self, slot: int, *, report: bool) -> None:
+    def start(self, slot: int, share: int, *, report: bool) -> None:
         """Start the unit in a slot.
 
         Args:
             slot: Where its arguments are.
+            share: Which processors it runs on.
             report: Whether it is to list the modules that it loads; only done when forked.
 
         Raises:
             OSError: It could not be started; there will be no event.
         """
         if self._current is not None:
-            self._current.start(slot, report=report)
+            self._current.start(slot, share, report=report)
         else:
-            self._cold.start(slot)
+            self._cold.start(slot, share)
 
     def kill(self, slot: int, number: int) -> None:
         """Send a signal to the processes of the unit in a slot."""

@@ -211,7 +211,7 @@ def memory_of(pid: int) -> int:
     pages that they share with it count once.
     """
     total = _resident(pid)
-    for child in _descendants(pid):
+    for child in descendants(pid):
         total += _private(child)
     return total
 
@@ -226,15 +226,20 @@ def _private(pid: int) -> int:
     return sum(int(kib) * 1024 for kib in re.findall(rb"^Private_\w+: +(\d+) kB", rollup, re.M))
 
 
-def _descendants(pid: int) -> Iterator[int]:
+def threads(pid: int) -> List[int]:
+    """The threads of a process; none when it has ended."""
     try:
-        threads = os.listdir("/proc/%d/task" % pid)
+        return list(map(int, os.listdir("/proc/%d/task" % pid)))
     except OSError:
-        return
-    for thread in threads:
-        for child in _read("/proc/%d/task/%s/children" % (pid, thread)).split():
+        return []
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """The children of a process, their children, and so on."""
+    for thread in threads(pid):
+        for child in _read("/proc/%d/task/%d/children" % (pid, thread)).split():
             yield int(child)
-            yield from _descendants(int(child))
+            yield from descendants(int(child))
 
 
 def oom_counter() -> Callable[[], int]:

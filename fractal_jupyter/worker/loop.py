@@ -20,6 +20,7 @@ from .journal import Journal
 from .launch import Event, Launcher, Lost
 from .outcome import Outcome
 from .processes import Exit
+from .processors import Shares
 from .segments import Segments
 from .signals import Signals
 from .slots import NO_LOG, Kept, Slots
@@ -46,11 +47,12 @@ _JUDGES: Dict[str, Callable[[int], Outcome]] = {
 class _Running:
     """A unit that runs."""
 
-    __slots__ = ("started", "unit", "used")
+    __slots__ = ("share", "started", "unit", "used")
 
-    def __init__(self, unit: Unit, started: float) -> None:
+    def __init__(self, unit: Unit, started: float, share: int) -> None:
         self.unit = unit
         self.started = started
+        self.share = share  # of the processors
         self.used = 0  # bytes of memory, if that was too much
 
 
@@ -87,11 +89,14 @@ class Loop:
         self._poll = select.poll()
         self._poll.register(signals.fd, select.POLLIN)
         self._slots_folder = os.path.join(folder, "slots")
-        self._slots = Slots(self._slots_folder, 2 * min(batch.concurrency, len(plan.units)))
+        side_by_side = batch.side_by_side(len(plan.units))
+        self._slots = Slots(self._slots_folder, 2 * side_by_side)
+        self._shares = Shares(side_by_side)
         self._launcher = Launcher(
             batch,
             folder=folder,
             slots=self._slots_folder,
+            shares=self._shares,
             units=len(plan.units),
             preload=plan.preload,
             journal=journal,
@@ -141,16 +146,24 @@ class Loop:
             self._journal.write(
                 report.start_line(unit.number, slot, warm=self._launcher.warm, now=started)
             )
-            run = self._running[slot] = _Running(unit, started)
+            run = self._running[slot] = _Running(unit, started, self._shares.take())
             try:
-                self._launcher.start(slot, report=self._wants_modules)
+                self._launcher.start(slot, run.share, report=self._wants_modules)
             except OSError as error:
-                del self._running[slot]
+                self._take_off(slot)
                 what = error.filename or str(error)
                 self._record(slot, run, outcome.not_started(error.errno or 0, what))
                 break  # what comes next is likely to fare the same: do not forget the rest over it
         while len(self._prepared) < self._batch.concurrency and self._prepare():
             pass
+        if not self._prepared and not self._pending and self._could_start():
+            self._shares.loosen()
+
+    def _take_off(self, slot: int) -> _Running:
+        """Take a unit that does not run any more off those that do."""
+        run = self._running.pop(slot)
+        self._shares.release(run.share)
+        return run
 
     def _prepare(self) -> bool:
         """Write the arguments of the next unit; return whether there was one."""
@@ -230,22 +243,22 @@ class Loop:
     def _handle(self, events: Iterable[Event]) -> None:
         for event in events:
             if isinstance(event, Exit):
-                run = self._running.pop(event.slot)
+                run = self._take_off(event.slot)
                 self._start_units()
                 self._sessions.append(event.pid)
                 self._sweep()
                 self._read_modules(event)
                 self._record(event.slot, run, self._judge(run, event), event)
             elif isinstance(event, Lost):
-                run = self._running.pop(event.slot)
+                run = self._take_off(event.slot)
                 self._record(event.slot, run, outcome.forker_died(event.how, self._ran_out()))
                 if self._batch.rerun_interrupted and not self._stopping:
                     self._pending.append(run.unit)
             elif isinstance(event, Returned):
-                run = self._running.pop(event.slot)
+                run = self._take_off(event.slot)
                 self._prepared.appendleft((event.slot, run.unit))
             else:
-                run = self._running.pop(event.slot)
+                run = self._take_off(event.slot)
                 self._record(event.slot, run, outcome.not_forked(event.number))
 
     def _judge(self, run: _Running, ended: Exit) -> Outcome:
@@ -293,7 +306,7 @@ class Loop:
     def _record_rest(self, verdict: Outcome) -> None:
         """Record units whose end nobody will see."""
         for slot in list(self._running):
-            run = self._running.pop(slot)
+            run = self._take_off(slot)
             with contextlib.suppress(OSError):  # a start without an end says enough
                 self._record(slot, run, verdict)
 

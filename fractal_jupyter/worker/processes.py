@@ -7,7 +7,7 @@ import fcntl
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, List, Mapping, NamedTuple, Optional
+from typing import TYPE_CHECKING, Callable, List, Mapping, NamedTuple, Optional
 
 from . import linux
 
@@ -94,6 +94,7 @@ def start(
     output: str,
     keep: Optional[int] = None,
     expendable: bool = False,
+    prepare_child: Optional[Callable[[], None]] = None,
 ) -> int:
     """Start a process in a session of its own, which dies with this one; return its pid.
 
@@ -104,6 +105,7 @@ def start(
         output: Path of a new file for its standard output and error.
         keep: A descriptor that it gets as well.
         expendable: Whether it is the first to be killed when memory runs out.
+        prepare_child: Called in the new process before it becomes the program.
 
     Raises:
         OSError: It could not be started; `filename` is what is to blame.
@@ -124,6 +126,8 @@ def start(
                 linux.be_expendable()
             _reset_signals()
             _open_standard_files(output)
+            if prepare_child is not None:
+                prepare_child()
             if keep is not None:
                 os.set_inheritable(keep, True)
             os.chdir(cwd)

@@ -148,12 +148,16 @@ class Forker:
             "said": self.output,
             "announce": batch.memory_limit is not None,
             "units": units,
+            "side_by_side": batch.side_by_side(units),
         }
 
-    def start(self, slot: int, *, report: bool) -> None:
-        """Have the unit in a slot started; `report`: it is to list the modules that it loads."""
+    def start(self, slot: int, share: int, *, report: bool) -> None:
+        """Have the unit in a slot started on a share of processors.
+
+        `report`: it is to list the modules that it loads.
+        """
         self.slots[slot] = 0
-        self._send(FORK, int(report), slot)
+        self._send(FORK, int(report), slot, share)
 
     def kill(self, slot: int, number: int) -> None:
         """Send a signal to the unit in a slot."""
@@ -216,9 +220,9 @@ class Forker:
             if not os.stat(self.output).st_size:
                 os.unlink(self.output)
 
-    def _send(self, kind: bytes, number: int, slot: int) -> None:
+    def _send(self, kind: bytes, number: int, slot: int, share: int = 0) -> None:
         with contextlib.suppress(OSError):  # it is dead, which is noticed elsewhere
-            os.write(self.fd, COMMAND.pack(kind, number, slot))
+            os.write(self.fd, COMMAND.pack(kind, number, slot, share))
 
 
 def _boot(control: int, setup: str) -> str:

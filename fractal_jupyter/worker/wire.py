@@ -1,6 +1,6 @@
 """What the worker and a forker say to each other, over a stream between them.
 
-The forker finds what it has to know in a file. Then the worker sends commands of four bytes, and
+The forker finds what it has to know in a file. Then the worker sends commands of six bytes, and
 the forker sends frames of one size; some frames are followed by a text.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import struct
 
-# kind, a number, slot
-COMMAND = struct.Struct("=cBH")
+# kind, a number, slot, share of the processors
+COMMAND = struct.Struct("=cBHH")
 FORK = b"F"  # the number says whether the unit is to list the modules that it loaded
 KILL = b"K"  # the number is the signal
 LEARN = b"L"  # import what the file of learned modules names

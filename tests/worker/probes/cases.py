@@ -80,12 +80,15 @@ def process(args):
     numbers = [n for n in range(1, 32) if n not in (signal.SIGKILL, signal.SIGSTOP)]
     with open("/proc/self/status") as file:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in file)
+    ours = 2**31 - 1  # what follows is the C library's own: 33 once there was a thread
     return {
         "session": os.getsid(0) == os.getpid(),
         "group": os.getpgrp() == os.getpid(),
         "orphan": os.getppid() == 1,
         "name": status["Name"],
-        "signals": [status[name] for name in ("SigBlk", "SigIgn", "SigCgt", "SigPnd")],
+        "signals": [
+            hex(int(status[name], 16) & ours) for name in ("SigBlk", "SigIgn", "SigCgt", "SigPnd")
+        ],
         "handlers": [repr(signal.getsignal(n)) for n in numbers],
         "wakeup": signal.set_wakeup_fd(-1),
         "umask": [os.umask(0o022), os.umask(0o022)],
@@ -95,7 +98,6 @@ def process(args):
             if name.startswith("RLIMIT_")
         },
         "nice": os.nice(0),
-        "affinity": sorted(os.sched_getaffinity(0)),
         "oom": open("/proc/self/oom_score_adj").read(),
         "cwd": os.getcwd(),
         "ids": [os.getuid(), os.getgid(), os.getgroups()],
