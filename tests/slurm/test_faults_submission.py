@@ -11,7 +11,7 @@ from fractal_jupyter import Fractal
 from fractal_jupyter.client.jobs import Job
 from tests.faults.helpers import other_supervisor, wait_for_leader
 from tests.slurm.conftest import MakeFractal
-from tests.slurm.faults import Commands, Diary, arrays_in_queue, assert_done_once
+from tests.slurm.faults import Commands, Diary, arrays_in_queue, assert_done_once, queue
 from tests.slurm.machine import SCRIPT, Cluster
 from tests.slurm.ways import images
 from tests.toy import wait_until
@@ -172,3 +172,14 @@ def test_nobody_answers_who_has_accepted(
     job = submit(fractal, shared_folder, diary).wait(120)
     assert_done_once(fractal, job, cluster, diary)
     assert len(arrays_in_queue(job)) == 1
+
+
+@pytest.mark.slurm_faults
+def test_units_that_slurm_does_not_accept_say_so(
+    own_fractal: MakeFractal, cluster: Cluster, shared_folder: Path
+) -> None:
+    fractal = own_fractal(options={"partition": "nowhere"})
+    job = fractal.submit("Toy Parallel", images(fractal, shared_folder, 3)).wait(60)
+    assert {(unit.status, unit.problem) for unit in job.units()} == {("failed", "rejected")}
+    assert "SLURM did not accept it: invalid partition" in (job.error or "")
+    assert not queue(cluster, job)
