@@ -4,9 +4,9 @@
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
-# Python of the environment, and how many tests run side by side.
+# Python of the environment, and how many tests run side by side: much of their time is waiting.
 PYTHON ?= $(shell tests/find-pythons | head -n 1 | cut -d ' ' -f 2)
-JOBS ?= 2
+JOBS ?= 3
 # What `make quick` runs (all by default), and what is also run on the other Pythons.
 TESTS ?=
 OTHER_TESTS ?= tests/models tests/engine tests/store tests/client tests/test_layers.py
