@@ -26,7 +26,7 @@ from benchmarks.common import (
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.tasks import TaskGroup
 from fractal_jupyter.environment import job_environment
-from fractal_jupyter.runner.phase import thread_limits
+from fractal_jupyter.runner.submitting import thread_limits
 
 TASK = "Project Image"
 DIFFERENT_IMAGES = 8

@@ -14,12 +14,10 @@ from fractal_jupyter.runner.batches import LiveBatch, PhaseUnits
 from fractal_jupyter.runner.context import JobContext
 from fractal_jupyter.runner.endings import FINAL, Endings
 from fractal_jupyter.runner.results import Report, read_results
-from fractal_jupyter.runner.submitting import THREAD_VARIABLES, Submitter, thread_limits
+from fractal_jupyter.runner.submitting import Submitter
 from fractal_jupyter.runner.units import CANCELLED, UnitChanges
 from fractal_jupyter.schedulers.base import BatchState, BatchStatus
 from fractal_jupyter.store.records import StepRecord
-
-__all__ = ["THREAD_VARIABLES", "PhaseRun", "thread_limits"]
 
 log = logging.getLogger(__name__)
 
