@@ -15,9 +15,11 @@ FAULTS ?=
 # uv brings its own list of certificates; what the machine trusts is what counts here.
 export UV_SYSTEM_CERTS ?= 1
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
+LABEXTENSION := labextension
+LABEXTENSION_SOURCES := $(wildcard $(addprefix $(LABEXTENSION)/,src/* style/* schema/* *.json))
 
 .PHONY: help demo demo-slurm lab test test-faults quick other-pythons slurm slurm-down lint format \
-    bench bench-slurm clean system-packages
+    bench bench-slurm clean system-packages labextension
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +30,7 @@ help:
 	@echo 'make test-faults   the slow faults on a real SLURM cluster, which `make test` leaves out'
 	@echo 'make quick   the tests that take no more than a few seconds each'
 	@echo 'make slurm   bring up a SLURM cluster on this machine to play with; make slurm-down ends it'
+	@echo 'make labextension  build the JupyterLab extension, and link it into the environment; needs npm'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make format  let ruff format and mend what it can'
 	@echo 'make bench   benchmarks, side by side with what they are compared to'
@@ -47,12 +50,12 @@ demo-slurm: system-packages $(VENV)/.demo
 	@echo '  The cluster is still up: make slurm-down stops it.'
 
 # Opens the notebook as `make demo` has left it, with its outputs, if it has.
-lab: $(VENV)/.demo
+lab: $(VENV)/.demo labextension
 	@$(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) --notebook-dir=. \
 	    --LabApp.default_url="/lab/tree/$$(ls demo-output/01-quickstart.ipynb \
 	        notebooks/01-quickstart.ipynb 2>/dev/null | head -n 1)"
 
-test: system-packages lint
+test: system-packages lint labextension
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not slurm_faults'
 	@$(MAKE) --no-print-directory other-pythons
 
@@ -103,7 +106,29 @@ bench: $(VENV)/.dev
 bench-slurm: system-packages $(VENV)/.dev
 	$(BIN)/python -m benchmarks.run slurm
 
+# Where there is no npm, all else works, and JupyterLab just has no panel of Fractal.
+labextension: $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.demo)
+	@if command -v npm >/dev/null; then \
+	    $(MAKE) --no-print-directory $(LABEXTENSION)/dist/package.json; \
+	    mkdir -p $(VENV)/share/jupyter/labextensions; \
+	    ln -sfn $(CURDIR)/$(LABEXTENSION)/dist $(VENV)/share/jupyter/labextensions/fractal-jupyter; \
+	else \
+	    echo 'npm is not installed: the JupyterLab extension is left out' >&2; \
+	fi
+
+$(LABEXTENSION)/node_modules/.installed: $(LABEXTENSION)/package-lock.json
+	@echo 'Installing what the JupyterLab extension is built with'
+	@cd $(LABEXTENSION) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(LABEXTENSION)/dist/package.json: $(LABEXTENSION_SOURCES) $(LABEXTENSION)/node_modules/.installed
+	@echo 'Building the JupyterLab extension'
+	@cd $(LABEXTENSION) && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent build >build.log 2>&1 || \
+	    { cat build.log; exit 1; }
+	@touch $@
+
 clean:
+	rm -rf labextension/node_modules labextension/lib labextension/dist labextension/build.log
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	rm -rf demo-output test-output benchmarks/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

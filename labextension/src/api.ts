@@ -1,0 +1,253 @@
+/** The REST API below `fractal/api`: what it answers, and the one place that asks it. */
+
+import { URLExt } from '@jupyterlab/coreutils';
+import { ServerConnection } from '@jupyterlab/services';
+
+export type Json = Record<string, unknown>;
+export type JobStatus = 'submitted' | 'running' | 'done' | 'failed' | 'cancelled';
+export type UnitStatus =
+  | 'pending'
+  | 'running'
+  | 'done'
+  | 'failed'
+  | 'cancelled'
+  | 'interrupted';
+export type UnitCounts = Record<UnitStatus, number>;
+
+export interface IAbout {
+  version: string;
+  user: string;
+  profile_id: number | null;
+}
+
+export interface IProfile {
+  id: number;
+  name: string;
+  resource_id: number;
+  resource: string;
+}
+
+export interface ITaskGroup {
+  id: number;
+  resource_id: number;
+  package: string;
+  version: string | null;
+  python_version: string;
+  active: boolean;
+}
+
+export interface ITaskSummary {
+  id: number;
+  task_group_id: number;
+  resource_id: number;
+  package: string;
+  version: string | null;
+  name: string;
+  type: string;
+  category: string | null;
+  modality: string | null;
+  tags: string[];
+}
+
+export interface ITask extends ITaskSummary {
+  docs_info: string | null;
+  docs_link: string | null;
+  args_schema_non_parallel: Json | null;
+  args_schema_parallel: Json | null;
+}
+
+export interface IDataset {
+  id: number;
+  name: string;
+  zarr_dir: string;
+  images: number;
+}
+
+export interface IActivity {
+  id: number;
+  action: 'collect' | 'check' | 'scan';
+  subject: string;
+  status: 'pending' | 'ongoing' | 'OK' | 'failed';
+  error: string | null;
+  task_group_id: number | null;
+  result: unknown;
+  ended: number | null;
+}
+
+export interface IStep extends UnitCounts {
+  position: number;
+  task: string;
+  package: string;
+  version: string | null;
+  status: 'pending' | 'running' | 'done' | 'failed' | 'cancelled';
+  error: string | null;
+  mode: string | null;
+  total: number;
+  seconds: number | null;
+  rate: { per_second: number; seconds_left: number } | null;
+}
+
+export interface IJobSummary {
+  id: number;
+  name: string;
+  status: JobStatus;
+  error: string | null;
+  waiting_for: string | null;
+  cancel_requested: boolean;
+  dataset: string;
+  resource: string;
+  profile: string;
+  created: number;
+  started: number | null;
+  ended: number | null;
+  seconds: number | null;
+  cleaned: number | null;
+  steps: IStep[];
+}
+
+export interface IJob extends IJobSummary {
+  code: string;
+}
+
+export interface IUnit {
+  index: number;
+  step: number;
+  phase: 'non_parallel' | 'parallel';
+  zarr_url: string | null;
+  status: UnitStatus;
+  error: string | null;
+  started: number | null;
+  ended: number | null;
+  peak_memory: number | null;
+  node: string | null;
+}
+
+export interface IPlan {
+  steps: {
+    position: number;
+    task: string;
+    images: number | null;
+    phases: { name: string; units: number | null; batches: number[] | null }[];
+  }[];
+}
+
+export interface IPage<T> {
+  items: T[];
+  total: number | null;
+  next: number | null;
+}
+
+export interface IJobsPage extends IPage<IJobSummary> {
+  counts: Partial<Record<JobStatus, number>>;
+}
+
+export interface ISubmission {
+  task_id: number;
+  dataset_id: number;
+  profile_id?: number;
+  args_non_parallel?: Json;
+  args_parallel?: Json;
+}
+
+/** A part of a log; `next` is the offset to go on from. */
+export interface ILogPart {
+  text: string;
+  offset: number;
+  next: number;
+  complete: boolean;
+}
+
+export interface IFieldProblem {
+  path: string;
+  found: string;
+  allowed: string;
+}
+
+/** What the server says when it cannot do what it was asked. */
+export class ApiError extends Error {
+  constructor(
+    message: string,
+    readonly status: number,
+    readonly fields: IFieldProblem[] = []
+  ) {
+    super(message);
+  }
+}
+
+type Query = Record<string, string | number | boolean | string[] | null | undefined>;
+
+export class Api {
+  constructor(private readonly settings: ServerConnection.ISettings) {}
+
+  about = () => this.get<IAbout>('server');
+  profiles = () => this.items<IProfile>('profiles');
+  taskGroups = () => this.items<ITaskGroup>('task_groups');
+  tasks = () => this.items<ITaskSummary>('tasks');
+  task = (id: number) => this.get<ITask>(`tasks/${id}`);
+  datasets = () => this.items<IDataset>('datasets');
+  activity = (id: number) => this.get<IActivity>(`activities/${id}`);
+  job = (id: number) => this.get<IJob>(`jobs/${id}`);
+  jobs = (query: { limit: number; before?: number | null; status?: string }) =>
+    this.get<IJobsPage>('jobs', query);
+  units = (job: number, query: { limit: number; offset: number; status: string[]; step?: number }) =>
+    this.get<IPage<IUnit>>(`jobs/${job}/units`, query);
+  unit = (job: number, index: number) => this.get<IUnit>(`jobs/${job}/units/${index}`);
+
+  collect = (body: { requirement: string; profile_id?: number }) =>
+    this.post<IActivity>('task_groups', body);
+  addDataset = (body: { name: string; zarr_dir: string; project_dir?: string }) =>
+    this.post<IDataset>('datasets', body);
+  scan = (dataset: number, profile?: number) =>
+    this.post<IActivity>(`datasets/${dataset}/scan`, { profile_id: profile });
+  plan = (body: ISubmission) => this.post<IPlan>('plans', body);
+  submit = (body: ISubmission) => this.post<IJob>('jobs', body);
+  cancel = (job: number) => this.post<IJob>(`jobs/${job}/cancel`);
+  retry = (job: number) => this.post<IJob>(`jobs/${job}/retry`, {});
+
+  /** Read a part of the log at `path`: from `offset` on, or its end if there is no offset. */
+  async log(path: string, offset: number | null): Promise<ILogPart> {
+    const response = await this.ask(`${path}/log`, offset === null ? { tail: true } : { offset });
+    const header = (name: string) => response.headers.get(`Fractal-Log-${name}`);
+    return {
+      text: await response.text(),
+      offset: Number(header('Offset')),
+      next: Number(header('Next')),
+      complete: header('Complete') === 'true'
+    };
+  }
+
+  private async items<T>(path: string): Promise<T[]> {
+    return (await this.get<{ items: T[] }>(path)).items;
+  }
+
+  private async get<T>(path: string, query: Query = {}): Promise<T> {
+    return (await this.ask(path, query)).json();
+  }
+
+  private async post<T>(path: string, body?: unknown): Promise<T> {
+    const init = { method: 'POST', body: body === undefined ? undefined : JSON.stringify(body) };
+    return (await this.ask(path, {}, init)).json();
+  }
+
+  private async ask(path: string, query: Query, init: RequestInit = {}): Promise<Response> {
+    const url = URLExt.join(this.settings.baseUrl, 'fractal/api', path) + queryText(query);
+    const response = await ServerConnection.makeRequest(url, init, this.settings);
+    if (!response.ok) {
+      throw await errorOf(response);
+    }
+    return response;
+  }
+}
+
+function queryText(query: Query): string {
+  const pairs = Object.entries(query)
+    .filter(([, value]) => value !== undefined && value !== null)
+    .flatMap(([name, value]) => [value].flat().map(one => [name, String(one)]));
+  return pairs.length ? `?${new URLSearchParams(pairs)}` : '';
+}
+
+async function errorOf(response: Response): Promise<ApiError> {
+  const problem = await response.json().catch(() => ({}));
+  const message = problem.message ?? `The server answered ${response.status}.`;
+  return new ApiError(message, response.status, problem.fields ?? []);
+}

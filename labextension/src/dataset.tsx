@@ -1,0 +1,77 @@
+/** A new dataset, and the images that are in its folder already. */
+
+import React, { useId, useState } from 'react';
+
+import { ApiError, IDataset, IFieldProblem } from './api';
+import { Form } from './form';
+import { useFractal } from './fractal';
+import { messageOf } from './live';
+import { ActionButton, Problem } from './parts';
+import { useProfiles } from './profile';
+
+const SCHEMA = {
+  type: 'object',
+  required: ['name', 'zarr_dir'],
+  properties: {
+    name: { type: 'string', title: 'Name' },
+    zarr_dir: {
+      type: 'string',
+      title: 'Folder of the images',
+      description: 'An absolute path, where tasks read and write OME-Zarr images.'
+    },
+    project_dir: {
+      type: 'string',
+      title: 'Folder of the project',
+      description: 'The folder of the images if it is not given.'
+    }
+  }
+};
+
+export function NewDataset(props: { made: (dataset: IDataset) => void }): JSX.Element {
+  const { api, changes } = useFractal();
+  const { active } = useProfiles();
+  const [value, setValue] = useState<Record<string, unknown>>({});
+  const [scan, setScan] = useState(true);
+  const [refused, setRefused] = useState<{ message: string; fields: IFieldProblem[] } | null>(null);
+  const id = useId();
+  const add = async () => {
+    try {
+      const dataset = await api.addDataset(value as { name: string; zarr_dir: string });
+      if (scan) {
+        await api.scan(dataset.id, active?.id);
+      }
+      changes.everything();
+      props.made(dataset);
+    } catch (reason) {
+      setRefused({
+        message: messageOf(reason),
+        fields: reason instanceof ApiError ? reason.fields : []
+      });
+    }
+  };
+  return (
+    <section className="fj-nest" aria-label="New dataset">
+      <Form
+        schema={SCHEMA}
+        path=""
+        value={value}
+        change={setValue}
+        problems={(refused?.fields ?? []).map(one => ({ ...one, path: `.${one.path}` }))}
+        hidden={[]}
+      />
+      <label htmlFor={id}>
+        <input
+          id={id}
+          type="checkbox"
+          checked={scan}
+          onChange={event => setScan(event.target.checked)}
+        />
+        {' Look for images in the folder, and add them'}
+      </label>
+      <Problem text={refused?.message} />
+      <div>
+        <ActionButton main label="Add dataset" disabled={!value.name || !value.zarr_dir} action={add} />
+      </div>
+    </section>
+  );
+}

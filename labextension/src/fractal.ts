@@ -1,0 +1,41 @@
+/** What all views share. */
+
+import { CommandRegistry } from '@lumino/commands';
+import { createContext, useContext } from 'react';
+
+import { Api } from './api';
+import { Changes } from './live';
+import { ActiveProfile } from './profile';
+
+/** What a main-area view shows; enough to open it again after a reload. */
+export type View =
+  | { view: 'job'; id: number; title?: string }
+  | { view: 'task'; id: number; title?: string }
+  | { view: 'collect'; activity?: number; title?: string };
+
+export interface IFractal {
+  api: Api;
+  changes: Changes;
+  commands: CommandRegistry;
+  profile: ActiveProfile;
+  /** Open a view in the main area, or go to it. */
+  open: (view: View) => void;
+}
+
+export const CommandIDs = {
+  open: 'fractal:open',
+  panel: 'fractal:show-panel',
+  collect: 'fractal:collect',
+  latest: 'fractal:open-latest-job',
+  refresh: 'fractal:refresh'
+} as const;
+
+export const FractalContext = createContext<IFractal | null>(null);
+
+export function useFractal(): IFractal {
+  const fractal = useContext(FractalContext);
+  if (!fractal) {
+    throw new Error('There is no Fractal here.');
+  }
+  return fractal;
+}

@@ -1,0 +1,133 @@
+/** What is shown is fetched again when the server tells that it has changed. */
+
+import { Event } from '@jupyterlab/services';
+import { Poll } from '@lumino/polling';
+import { ISignal, Signal } from '@lumino/signaling';
+import { useCallback, useEffect, useRef, useState } from 'react';
+
+const SCHEMA = 'https://events.fractal-jupyter/changes/v1';
+/** Nobody tells what was missed while the connection was down, so everything is read again. */
+const ANYWAY_MS = 60_000;
+
+export type Kind =
+  | 'resource'
+  | 'profile'
+  | 'task_group'
+  | 'dataset'
+  | 'workflow'
+  | 'job'
+  | 'activity';
+
+/** A thing that has changed; no id: any of its kind. */
+export interface IChange {
+  kind: Kind;
+  id: number | null;
+}
+
+/** What has changed in the store; null when anything may have. */
+export class Changes {
+  constructor(events: Event.IManager) {
+    events.stream.connect((_, event) => {
+      if (event.schema_id === SCHEMA) {
+        this._told.emit(event.changes as unknown as IChange[]);
+      }
+    });
+    this._poll = new Poll({
+      factory: async () => this._told.emit(null),
+      frequency: { interval: ANYWAY_MS, backoff: false },
+      standby: 'when-hidden',
+      auto: false
+    });
+    void this._poll.start();
+    window.addEventListener('online', this.everything);
+  }
+
+  get told(): ISignal<this, IChange[] | null> {
+    return this._told;
+  }
+
+  /** Have everything that is shown read again. */
+  everything = () => this._told.emit(null);
+
+  private readonly _poll: Poll;
+  private readonly _told = new Signal<this, IChange[] | null>(this);
+}
+
+/** What was fetched last, and why fetching failed if it did. */
+export interface IFetched<T> {
+  value: T | undefined;
+  error: string | null;
+  again: () => void;
+}
+
+/** Whether a change is about any thing of these kinds, or about the one with an id. */
+export function concerns(changes: IChange[] | null, kinds: Kind[], id?: number): boolean {
+  return (
+    changes === null ||
+    changes.some(
+      change =>
+        kinds.includes(change.kind) &&
+        (id === undefined || change.id === null || change.id === id)
+    )
+  );
+}
+
+/**
+ * Fetch something, and again whenever it may have changed. What was fetched stays until there is
+ * something newer; requests never overtake each other.
+ */
+export function useFetched<T>(
+  changes: Changes,
+  about: { kinds: Kind[]; id?: number },
+  fetch: () => Promise<T>,
+  dependencies: unknown[]
+): IFetched<T> {
+  const [state, setState] = useState<{ value?: T; error: string | null }>({ error: null });
+  const latest = useRef(fetch);
+  latest.current = fetch;
+  const progress = useRef({ generation: 0, busy: false, wanted: false });
+
+  const load = useCallback(async () => {
+    const now = progress.current;
+    if (now.busy) {
+      now.wanted = true;
+      return;
+    }
+    now.busy = true;
+    do {
+      now.wanted = false;
+      const generation = now.generation;
+      try {
+        const value = await latest.current();
+        if (generation === now.generation) {
+          setState({ value, error: null });
+        }
+      } catch (reason) {
+        if (generation === now.generation) {
+          setState(before => ({ ...before, error: messageOf(reason) }));
+        }
+      }
+    } while (now.wanted);
+    now.busy = false;
+  }, []);
+
+  useEffect(() => {
+    const listen = (_: unknown, told: IChange[] | null) => {
+      if (concerns(told, about.kinds, about.id)) {
+        void load();
+      }
+    };
+    changes.told.connect(listen);
+    void load();
+    return () => {
+      changes.told.disconnect(listen);
+      progress.current.generation += 1;
+    };
+  }, dependencies);
+
+  return { value: state.value, error: state.error, again: load };
+}
+
+export function messageOf(reason: unknown): string {
+  return reason instanceof Error ? reason.message : String(reason);
+}

@@ -1,0 +1,233 @@
+/** The left panel: the active profile, jobs, and tasks. */
+
+import React, { useState } from 'react';
+
+import { IJobSummary, ITaskGroup, ITaskSummary, JobStatus } from './api';
+import { CommandIDs, useFractal } from './fractal';
+import { useFetched } from './live';
+import { Problem, Progress, Status } from './parts';
+import { useProfiles } from './profile';
+import { counted, isOver, moment, printable, progressWords } from './words';
+
+const PAGE = 20;
+const STATUSES: JobStatus[] = ['submitted', 'running', 'done', 'failed', 'cancelled'];
+
+export function Panel(): JSX.Element {
+  return (
+    <div className="fj-panel">
+      <ProfileChooser />
+      <Jobs />
+      <Tasks />
+    </div>
+  );
+}
+
+/** The profile that new jobs and collections use. */
+export function ProfileChooser(): JSX.Element {
+  const profiles = useProfiles();
+  return (
+    <div className="fj-bar">
+      <label className="fj-choice">
+        Profile
+        <select
+          value={profiles.active?.id ?? ''}
+          disabled={!profiles.value?.length}
+          onChange={event => profiles.choose(Number(event.target.value))}
+        >
+          {profiles.value?.map(profile => (
+            <option key={profile.id} value={profile.id}>
+              {printable(`${profile.name} (${profile.resource})`)}
+            </option>
+          ))}
+        </select>
+      </label>
+      <Problem text={profiles.error} />
+    </div>
+  );
+}
+
+function Jobs(): JSX.Element {
+  const { api, changes } = useFractal();
+  const [status, setStatus] = useState('');
+  // Where each page that was turned to begins; the newest jobs are on the first one.
+  const [begins, setBegins] = useState<(number | null)[]>([null]);
+  const before = begins[begins.length - 1];
+  const { value, error } = useFetched(
+    changes,
+    { kinds: ['job'] },
+    () => api.jobs({ limit: PAGE, before, status: status || undefined }),
+    [status, before]
+  );
+  const counts = value?.counts ?? {};
+  const all = Object.values(counts).reduce((one, other) => one + other, 0);
+  return (
+    <section className="fj-section" aria-label="Jobs">
+      <header>
+        <h2>Jobs</h2>
+        <select
+          aria-label="Jobs to show"
+          value={status}
+          onChange={event => {
+            setStatus(event.target.value);
+            setBegins([null]);
+          }}
+        >
+          <option value="">{`all (${all.toLocaleString('en')})`}</option>
+          {STATUSES.map(one => (
+            <option key={one} value={one}>
+              {`${one} (${(counts[one] ?? 0).toLocaleString('en')})`}
+            </option>
+          ))}
+        </select>
+      </header>
+      <Problem text={error} />
+      {value && !value.items.length && (
+        <p className="fj-hint">
+          {all ? 'No such job.' : 'No jobs yet. Choose a task below, fill in its form, and submit it.'}
+        </p>
+      )}
+      <ul className="fj-list fj-grow" aria-label="Jobs, the newest first">
+        {value?.items.map(job => <JobRow key={job.id} job={job} />)}
+      </ul>
+      {(value?.next || begins.length > 1) && (
+        <nav className="fj-bar" aria-label="Pages of jobs">
+          <button
+            type="button"
+            className="fj-button"
+            disabled={begins.length === 1}
+            onClick={() => setBegins(begins.slice(0, -1))}
+          >
+            Newer
+          </button>
+          <button
+            type="button"
+            className="fj-button"
+            disabled={!value?.next}
+            onClick={() => value?.next && setBegins([...begins, value.next])}
+          >
+            Older
+          </button>
+        </nav>
+      )}
+    </section>
+  );
+}
+
+function JobRow(props: { job: IJobSummary }): JSX.Element {
+  const { open } = useFractal();
+  const { job } = props;
+  const name = printable(job.name);
+  return (
+    <li>
+      <button
+        type="button"
+        className="fj-row"
+        onClick={() => open({ view: 'job', id: job.id, title: job.name })}
+      >
+        <span className="fj-line">
+          <span className="fj-name" title={name}>
+            {name}
+          </span>
+          <Status status={job.status} />
+        </span>
+        {!isOver(job.status) && <Progress steps={job.steps} label={`Progress of ${name}`} />}
+        <span className="fj-line fj-soft">
+          <span className="fj-name">
+            {`#${job.id} · ${printable(job.dataset)} · ${progressWords(job.steps)}`}
+          </span>
+          <span>{moment(job.created)}</span>
+        </span>
+        {job.waiting_for && <span className="fj-soft">{printable(job.waiting_for)}</span>}
+      </button>
+    </li>
+  );
+}
+
+function Tasks(): JSX.Element {
+  const { api, changes, commands } = useFractal();
+  const { active } = useProfiles();
+  const [sought, setSought] = useState('');
+  const { value, error } = useFetched(
+    changes,
+    { kinds: ['task_group'] },
+    async () => {
+      const [groups, tasks] = await Promise.all([api.taskGroups(), api.tasks()]);
+      return { groups, tasks };
+    },
+    []
+  );
+  // Tasks run where they were collected.
+  const groups = value?.groups.filter(
+    group => group.active && (!active || group.resource_id === active.resource_id)
+  );
+  const fits = (task: ITaskSummary) =>
+    [task.name, task.category, task.modality, ...task.tags].some(text =>
+      text?.toLowerCase().includes(sought.toLowerCase())
+    );
+  return (
+    <section className="fj-section" aria-label="Tasks">
+      <header>
+        <h2>Tasks</h2>
+        <button
+          type="button"
+          className="fj-button"
+          onClick={() => void commands.execute(CommandIDs.collect)}
+        >
+          Collect…
+        </button>
+      </header>
+      <input
+        className="fj-search"
+        type="search"
+        placeholder="Find a task"
+        aria-label="Find a task"
+        value={sought}
+        onChange={event => setSought(event.target.value)}
+      />
+      <Problem text={error} />
+      {groups && !groups.length && (
+        <p className="fj-hint">
+          No task package is collected for this profile yet: Collect… installs one.
+        </p>
+      )}
+      <div className="fj-grow">
+        {groups?.map(group => (
+          <TaskGroup
+            key={group.id}
+            group={group}
+            tasks={value!.tasks.filter(task => task.task_group_id === group.id && fits(task))}
+          />
+        ))}
+      </div>
+    </section>
+  );
+}
+
+function TaskGroup(props: { group: ITaskGroup; tasks: ITaskSummary[] }): JSX.Element {
+  const { open } = useFractal();
+  const { group, tasks } = props;
+  const name = printable(`${group.package} ${group.version ?? ''}`);
+  return (
+    <details className="fj-group" open>
+      <summary>
+        {name} <span className="fj-soft">{counted(tasks.length, 'task')}</span>
+      </summary>
+      <ul className="fj-list" aria-label={`Tasks of ${name}`}>
+        {tasks.map(task => (
+          <li key={task.id}>
+            <button
+              type="button"
+              className="fj-row"
+              onClick={() => open({ view: 'task', id: task.id, title: task.name })}
+            >
+              <span className="fj-line">
+                <span className="fj-name">{printable(task.name)}</span>
+                <span className="fj-soft">{task.type.replace(/_/g, ' ')}</span>
+              </span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}

@@ -1,0 +1,113 @@
+/** Small parts that several views are made of. */
+
+import { Clipboard, Notification } from '@jupyterlab/apputils';
+import React, { useState } from 'react';
+
+import { IStep, JobStatus, UnitStatus } from './api';
+import { messageOf } from './live';
+import { printableLines, toneOf, unitCounts } from './words';
+
+export function Status(props: { status: JobStatus | UnitStatus }): JSX.Element {
+  return (
+    <span className="fj-status" data-tone={toneOf(props.status)}>
+      {props.status}
+    </span>
+  );
+}
+
+/** A bar of units by their status. */
+export function Progress(props: { steps: IStep[]; label: string }): JSX.Element {
+  const counts = unitCounts(props.steps);
+  const over = (['done', 'failed', 'interrupted', 'cancelled'] as const).filter(
+    status => counts[status]
+  );
+  // A step whose units are not known yet counts as much as the average of those that are.
+  const known = props.steps.filter(step => step.total);
+  const sum = known.reduce((all, step) => all + step.total, 0);
+  const total = known.length ? (sum / known.length) * props.steps.length : 0;
+  const finished = over.reduce((all, status) => all + counts[status], 0);
+  return (
+    <div
+      className="fj-progress"
+      role="progressbar"
+      aria-label={props.label}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      aria-valuenow={total ? Math.floor((finished / total) * 100) : 0}
+    >
+      {over.map(status => (
+        <div
+          key={status}
+          data-tone={toneOf(status)}
+          style={{ width: `${(counts[status] / total) * 100}%` }}
+        />
+      ))}
+    </div>
+  );
+}
+
+export function Problem(props: { text: string | null | undefined }): JSX.Element | null {
+  return props.text ? (
+    <div className="fj-problem" role="alert">
+      {printableLines(props.text)}
+    </div>
+  ) : null;
+}
+
+/** A button that does something that takes its time, and shows what went wrong. */
+export function ActionButton(props: {
+  label: string;
+  action: () => Promise<unknown> | unknown;
+  main?: boolean;
+  danger?: boolean;
+  disabled?: boolean;
+  title?: string;
+}): JSX.Element {
+  const [busy, setBusy] = useState(false);
+  const act = async () => {
+    setBusy(true);
+    try {
+      await props.action();
+    } catch (reason) {
+      Notification.error(messageOf(reason), { autoClose: 8000 });
+    } finally {
+      setBusy(false);
+    }
+  };
+  const look = props.main ? 'fj-mod-main' : props.danger ? 'fj-mod-danger' : '';
+  return (
+    <button
+      type="button"
+      className={`fj-button ${look}`}
+      disabled={props.disabled || busy}
+      aria-busy={busy}
+      title={props.title}
+      onClick={() => void act()}
+    >
+      {props.label}
+    </button>
+  );
+}
+
+/** Code to copy. */
+export function CodeCell(props: { code: string; label: string }): JSX.Element {
+  const [copied, setCopied] = useState(false);
+  return (
+    <div className="fj-code">
+      <pre tabIndex={0} aria-label={props.label}>
+        {props.code}
+      </pre>
+      <button
+        type="button"
+        className="fj-button"
+        onClick={() => {
+          Clipboard.copyToSystem(props.code);
+          setCopied(true);
+        }}
+        onBlur={() => setCopied(false)}
+      >
+        {copied ? 'Copied' : 'Copy'}
+      </button>
+    </div>
+  );
+}

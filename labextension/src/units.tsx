@@ -1,0 +1,344 @@
+/** The units of a job as a table that stays quick however many there are. */
+
+import React, { KeyboardEvent, useEffect, useRef, useState } from 'react';
+
+import { IJob, IUnit, UnitStatus } from './api';
+import { IChange, concerns, messageOf } from './live';
+import { useFractal } from './fractal';
+import { Problem, Status } from './parts';
+import { UNIT_STATUSES, bytes, counted, duration, printable, unitCounts } from './words';
+
+const ROW_PIXELS = 26;
+const PAGE = 100;
+/** Rows that are drawn above and below what is seen. */
+const MARGIN = 10;
+
+/** Units of some statuses, which follow each other in the table. */
+interface ISegment {
+  statuses: UnitStatus[];
+  length: number;
+}
+
+/** Errors come first, then what runs, then all others in their order. */
+const ORDER: UnitStatus[][] = [
+  ['failed', 'interrupted'],
+  ['running'],
+  ['cancelled', 'pending', 'done']
+];
+
+export function Units(props: {
+  job: IJob;
+  selected: number | null;
+  select: (index: number) => void;
+}): JSX.Element {
+  const { job } = props;
+  const [status, setStatus] = useState<UnitStatus | ''>('');
+  const [step, setStep] = useState<number | undefined>();
+  const steps = job.steps.filter(one => step === undefined || one.position === step);
+  const counts = unitCounts(steps);
+  const segments = (status ? [[status]] : ORDER).map(statuses => ({
+    statuses,
+    length: statuses.reduce((all, one) => all + counts[one], 0)
+  }));
+  const total = Object.values(counts).reduce((one, other) => one + other, 0);
+  return (
+    <section className="fj-units" aria-label="Units">
+      <header>
+        <h2>Units</h2>
+        <select
+          aria-label="Units to show"
+          value={status}
+          onChange={event => setStatus(event.target.value as UnitStatus | '')}
+        >
+          <option value="">{`all, errors first (${total.toLocaleString('en')})`}</option>
+          {UNIT_STATUSES.map(one => (
+            <option key={one} value={one}>
+              {`${one} (${counts[one].toLocaleString('en')})`}
+            </option>
+          ))}
+        </select>
+        {job.steps.length > 1 && (
+          <select
+            aria-label="Steps to show"
+            value={step ?? ''}
+            onChange={event =>
+              setStep(event.target.value === '' ? undefined : Number(event.target.value))
+            }
+          >
+            <option value="">of all steps</option>
+            {job.steps.map(one => (
+              <option key={one.position} value={one.position}>
+                {printable(`of step ${one.position}: ${one.task}`)}
+              </option>
+            ))}
+          </select>
+        )}
+      </header>
+      <Table
+        key={`${status}/${step ?? ''}`}
+        job={job.id}
+        step={step}
+        segments={segments}
+        selected={props.selected}
+        select={props.select}
+      />
+    </section>
+  );
+}
+
+function Table(props: {
+  job: number;
+  step: number | undefined;
+  segments: ISegment[];
+  selected: number | null;
+  select: (index: number) => void;
+}): JSX.Element {
+  const total = props.segments.reduce((all, segment) => all + segment.length, 0);
+  const body = useRef<HTMLDivElement>(null);
+  const [seen, setSeen] = useState({ first: 0, last: 40 });
+  const first = Math.max(0, Math.min(seen.first, total) - MARGIN);
+  const last = Math.min(total, seen.last + MARGIN);
+  const { rows, error } = useRows(props.job, props.step, props.segments, first, last);
+  const [current, setCurrent] = useState(0);
+  const at = Math.min(current, Math.max(0, total - 1));
+
+  const measure = () => {
+    const shown = body.current;
+    if (shown) {
+      const top = Math.floor(shown.scrollTop / ROW_PIXELS);
+      setSeen({ first: top, last: top + Math.ceil(shown.clientHeight / ROW_PIXELS) });
+    }
+  };
+  useEffect(() => {
+    const watcher = new ResizeObserver(measure);
+    watcher.observe(body.current!);
+    return () => watcher.disconnect();
+  }, []);
+
+  const go = (row: number) => {
+    const target = Math.max(0, Math.min(total - 1, row));
+    setCurrent(target);
+    const shown = body.current;
+    if (shown) {
+      const top = target * ROW_PIXELS;
+      if (top < shown.scrollTop) {
+        shown.scrollTop = top;
+      } else if (top + ROW_PIXELS > shown.scrollTop + shown.clientHeight) {
+        shown.scrollTop = top + ROW_PIXELS - shown.clientHeight;
+      }
+    }
+    const unit = rows.get(target);
+    if (unit) {
+      props.select(unit.index);
+    }
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    const page = Math.max(1, seen.last - seen.first - 2);
+    const moves: Record<string, number> = {
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      PageDown: at + page,
+      PageUp: at - page,
+      Home: 0,
+      End: total - 1,
+      Enter: at,
+      ' ': at
+    };
+    if (event.key in moves) {
+      event.preventDefault();
+      go(moves[event.key]);
+    }
+  };
+
+  const shown = Array.from({ length: Math.max(0, last - first) }, (_, i) => first + i);
+  return (
+    <>
+      <Problem text={error} />
+      <div
+        role="grid"
+        className="fj-table"
+        aria-label="Units"
+        aria-rowcount={total + 1}
+        aria-colcount={COLUMNS.length}
+        aria-activedescendant={rows.has(at) ? rowId(props.job, at) : undefined}
+        tabIndex={0}
+        onKeyDown={onKeyDown}
+      >
+        <div role="row" className="fj-table-head" aria-rowindex={1}>
+          {COLUMNS.map(column => (
+            <span key={column.title} role="columnheader">
+              {column.title}
+            </span>
+          ))}
+        </div>
+        <div ref={body} className="fj-table-body" role="rowgroup" onScroll={measure}>
+          <div role="presentation" style={{ height: total * ROW_PIXELS }}>
+            {shown.map(row => (
+              <Row
+                key={row}
+                id={rowId(props.job, row)}
+                row={row}
+                unit={rows.get(row)}
+                current={row === at}
+                selected={rows.get(row)?.index === props.selected && props.selected !== null}
+                choose={() => go(row)}
+              />
+            ))}
+          </div>
+        </div>
+      </div>
+      {!total && <p className="fj-hint">No units.</p>}
+      <span className="fj-hidden" aria-live="polite">
+        {counted(total, 'unit')}
+      </span>
+    </>
+  );
+}
+
+const COLUMNS: { title: string; text: (unit: IUnit) => string | JSX.Element }[] = [
+  { title: 'Unit', text: unit => String(unit.index) },
+  { title: 'Status', text: unit => <Status status={unit.status} /> },
+  { title: 'Step', text: unit => String(unit.step) },
+  { title: 'Image', text: unit => printable(unit.zarr_url ?? 'all images') },
+  { title: 'Time', text: unit => secondsOf(unit) },
+  { title: 'Memory', text: unit => (unit.peak_memory === null ? '' : bytes(unit.peak_memory)) },
+  { title: 'Node', text: unit => printable(unit.node ?? '') },
+  { title: 'Error', text: unit => printable(unit.error ?? '') }
+];
+
+function secondsOf(unit: IUnit): string {
+  return unit.started !== null && unit.ended !== null ? duration(unit.ended - unit.started) : '';
+}
+
+function rowId(job: number, row: number): string {
+  return `fj-unit-${job}-${row}`;
+}
+
+function Row(props: {
+  id: string;
+  row: number;
+  unit: IUnit | undefined;
+  current: boolean;
+  selected: boolean;
+  choose: () => void;
+}): JSX.Element {
+  const { unit } = props;
+  return (
+    <div
+      id={props.id}
+      role="row"
+      className={`fj-table-row ${props.current ? 'fj-mod-current' : ''}`}
+      aria-rowindex={props.row + 2}
+      aria-selected={props.selected}
+      style={{ top: props.row * ROW_PIXELS, height: ROW_PIXELS }}
+      onClick={props.choose}
+    >
+      {COLUMNS.map(column => {
+        const text = unit ? column.text(unit) : '…';
+        return (
+          <span
+            key={column.title}
+            role="gridcell"
+            title={typeof text === 'string' ? text : undefined}
+          >
+            {text}
+          </span>
+        );
+      })}
+    </div>
+  );
+}
+
+/** The units of the rows from `first` to `last`, read a page at a time as they are needed. */
+function useRows(
+  job: number,
+  step: number | undefined,
+  segments: ISegment[],
+  first: number,
+  last: number
+): { rows: Map<number, IUnit>; error: string | null } {
+  const { api, changes } = useFractal();
+  const [, redraw] = useState(0);
+  const [error, setError] = useState<string | null>(null);
+  // Pages by segment and number; what is old is shown until what is new has come.
+  const pages = useRef(new Map<string, { items: IUnit[]; version: number; asked: number }>());
+  const version = useRef(0);
+
+  useEffect(() => {
+    const listen = (_: unknown, told: IChange[] | null) => {
+      if (concerns(told, ['job'], job)) {
+        version.current += 1;
+        redraw(count => count + 1);
+      }
+    };
+    changes.told.connect(listen);
+    return () => void changes.told.disconnect(listen);
+  }, [changes, job]);
+
+  const needed = pagesBetween(segments, first, last);
+  useEffect(() => {
+    for (const { segment, number } of needed) {
+      const key = `${segment}/${number}`;
+      const page = pages.current.get(key) ?? { items: [], version: -1, asked: -1 };
+      if (page.asked === version.current) {
+        continue;
+      }
+      page.asked = version.current;
+      pages.current.set(key, page);
+      const asked = version.current;
+      const query = {
+        limit: PAGE,
+        offset: number * PAGE,
+        status: segments[segment].statuses,
+        step
+      };
+      api.units(job, query).then(
+        found => {
+          if (asked >= page.version) {
+            page.items = found.items;
+            page.version = asked;
+            setError(null);
+            redraw(count => count + 1);
+          }
+        },
+        reason => setError(messageOf(reason))
+      );
+    }
+  });
+
+  const rows = new Map<number, IUnit>();
+  let begin = 0;
+  segments.forEach((segment, position) => {
+    const from = Math.max(first, begin);
+    const to = Math.min(last, begin + segment.length);
+    for (let row = from; row < to; row++) {
+      const page = pages.current.get(`${position}/${Math.floor((row - begin) / PAGE)}`);
+      const unit = page?.items[(row - begin) % PAGE];
+      if (unit) {
+        rows.set(row, unit);
+      }
+    }
+    begin += segment.length;
+  });
+  return { rows, error };
+}
+
+function pagesBetween(
+  segments: ISegment[],
+  first: number,
+  last: number
+): { segment: number; number: number }[] {
+  const found = [];
+  let begin = 0;
+  for (const [segment, { length }] of segments.entries()) {
+    const from = Math.max(first, begin) - begin;
+    const to = Math.min(last, begin + length) - begin;
+    if (to > from) {
+      for (let number = Math.floor(from / PAGE); number * PAGE < to; number++) {
+        found.push({ segment, number });
+      }
+    }
+    begin += length;
+  }
+  return found;
+}

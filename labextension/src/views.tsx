@@ -1,0 +1,98 @@
+/** From React components to widgets of JupyterLab. */
+
+import { ReactWidget } from '@jupyterlab/ui-components';
+import { ISignal, Signal } from '@lumino/signaling';
+import React from 'react';
+
+import { CollectView } from './collect';
+import { FractalContext, IFractal, View } from './fractal';
+import { JobView } from './job';
+import { Panel } from './panel';
+import { RunningJobs } from './running';
+import { StatusItem } from './status';
+import { TaskView } from './task';
+
+abstract class FractalWidget extends ReactWidget {
+  constructor(private readonly fractal: IFractal) {
+    super();
+  }
+
+  protected abstract content(): JSX.Element;
+
+  protected render(): JSX.Element {
+    return <FractalContext.Provider value={this.fractal}>{this.content()}</FractalContext.Provider>;
+  }
+}
+
+export class PanelWidget extends FractalWidget {
+  constructor(fractal: IFractal) {
+    super(fractal);
+    this.addClass('fj-root');
+    this.node.setAttribute('role', 'region');
+    this.node.setAttribute('aria-label', 'Fractal');
+  }
+
+  protected content(): JSX.Element {
+    return <Panel />;
+  }
+}
+
+export class StatusWidget extends FractalWidget {
+  constructor(
+    fractal: IFractal,
+    private readonly running: RunningJobs
+  ) {
+    super(fractal);
+  }
+
+  protected content(): JSX.Element {
+    return <StatusItem running={this.running} />;
+  }
+}
+
+/** What stands in the main area. */
+export class ViewWidget extends FractalWidget {
+  constructor(fractal: IFractal, view: View) {
+    super(fractal);
+    this._view = view;
+    this.addClass('fj-root');
+  }
+
+  /** What it shows. */
+  get view(): View {
+    return this._view;
+  }
+
+  /** Emitted when it shows something else. */
+  get viewChanged(): ISignal<this, void> {
+    return this._viewChanged;
+  }
+
+  protected content(): JSX.Element {
+    const view = this._view;
+    switch (view.view) {
+      case 'job':
+        return <JobView id={view.id} />;
+      case 'task':
+        return <TaskView id={view.id} />;
+      case 'collect':
+        return (
+          <CollectView
+            activity={view.activity}
+            started={activity => {
+              this._view = { ...view, activity };
+              this._viewChanged.emit();
+            }}
+          />
+        );
+    }
+  }
+
+  private _view: View;
+  private readonly _viewChanged = new Signal<this, void>(this);
+}
+
+/** The same for views that show the same thing; one of each is open at most. */
+export function viewName(view: View): string {
+  return view.view === 'collect' ? 'collect' : `${view.view}:${view.id}`;
+}
