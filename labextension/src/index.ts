@@ -20,7 +20,7 @@ import { Changes, messageOf } from './live';
 import { ActiveProfile } from './profile';
 import { RunningJobs } from './running';
 import { PanelWidget, StatusWidget, ViewWidget, viewName } from './views';
-import { printable, progressWords } from './words';
+import { jobTitle, printable, progressWords } from './words';
 
 const ID = 'fractal-jupyter:plugin';
 const NAMESPACE = 'fractal-jupyter';
@@ -145,7 +145,7 @@ function addCommands(
     execute: async () => {
       const [job] = (await fractal.api.jobs({ limit: 1 })).items;
       if (job) {
-        fractal.open({ view: 'job', id: job.id, title: job.name });
+        fractal.open({ view: 'job', id: job.id, title: jobTitle(job) });
       } else {
         Notification.info('There is no job yet.');
       }
@@ -190,7 +190,7 @@ function notifyOfEnds(
         {
           label: 'Open',
           caption: `Open job ${job.id}`,
-          callback: () => fractal.open({ view: 'job', id: job.id, title: job.name })
+          callback: () => fractal.open({ view: 'job', id: job.id, title: jobTitle(job) })
         }
       ]
     });

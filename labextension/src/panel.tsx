@@ -7,7 +7,7 @@ import { CommandIDs, useFractal } from './fractal';
 import { useFetched } from './live';
 import { Problem, Progress, Status } from './parts';
 import { useProfiles } from './profile';
-import { counted, isOver, moment, printable, progressWords } from './words';
+import { counted, isOver, jobTitle, moment, printable, progressWords } from './words';
 
 const PAGE = 20;
 const STATUSES: JobStatus[] = ['submitted', 'running', 'done', 'failed', 'cancelled'];
@@ -122,7 +122,7 @@ function JobRow(props: { job: IJobSummary }): JSX.Element {
       <button
         type="button"
         className="fj-row"
-        onClick={() => open({ view: 'job', id: job.id, title: job.name })}
+        onClick={() => open({ view: 'job', id: job.id, title: jobTitle(job) })}
       >
         <span className="fj-line">
           <span className="fj-name" title={name}>

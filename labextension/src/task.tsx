@@ -10,7 +10,7 @@ import { messageOf, useFetched } from './live';
 import { ProfileChooser } from './panel';
 import { ActionButton, Problem } from './parts';
 import { useProfiles } from './profile';
-import { counted, printable, printableLines } from './words';
+import { counted, jobTitle, printable, printableLines } from './words';
 
 /** Arguments that only Fractal gives to a task. */
 const RESERVED = ['zarr_url', 'zarr_urls', 'zarr_dir', 'init_args'];
@@ -112,7 +112,7 @@ function TaskForm(props: { task: ITask }): JSX.Element {
           action={() =>
             attempt(async submission => {
               const job = await api.submit(submission);
-              open({ view: 'job', id: job.id, title: job.name });
+              open({ view: 'job', id: job.id, title: jobTitle(job) });
             })
           }
         />

@@ -54,8 +54,11 @@ export function counted(value: number, noun: string, plural = `${noun}s`): strin
 }
 
 export function duration(seconds: number): string {
+  if (seconds < 0.0995) {
+    return `${Math.round(Math.max(0, seconds) * 1000)} ms`;
+  }
   if (seconds < 9.95) {
-    return `${Math.max(0, seconds).toFixed(1)} s`;
+    return `${seconds.toFixed(1)} s`;
   }
   const total = Math.round(seconds);
   if (total < 60) {
@@ -111,6 +114,11 @@ export function progressWords(steps: IStep[]): string {
     .filter(status => counts[status])
     .map(status => `${counts[status].toLocaleString('en')} ${status}`);
   return [`${counts.done.toLocaleString('en')} of ${counted(total, 'unit')}`, ...bad].join(', ');
+}
+
+/** What the tab of a job is called; several jobs may have one name. */
+export function jobTitle(job: IJobSummary): string {
+  return `${job.name} #${job.id}`;
 }
 
 export function isOver(status: JobStatus): boolean {

@@ -9,9 +9,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from fractal_jupyter import Fractal
 from tests.toy import wait_until
@@ -24,19 +25,35 @@ _QUIET = (
 )
 
 
+@dataclass
+class RunningLab:
+    """A JupyterLab server."""
+
+    url: str
+
+    def open(self, page: Page, *, workspace: str) -> None:
+        """Go to JupyterLab, and wait until it is there."""
+        page.goto(f"{self.url}lab/workspaces/{workspace}?token={TOKEN}")
+        wait_for_lab(page)
+
+
 @contextmanager
-def running_lab(folder: Path, fractal: Fractal) -> Iterator[str]:
-    """Start JupyterLab on the store of `fractal`; gives its URL, with the token."""
-    for name in ("runtime", "settings", "workspaces", "files"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+def running_lab(folder: Path, fractal: Fractal) -> Iterator[RunningLab]:
+    """Start JupyterLab on the store of `fractal`."""
+    for name in ("runtime", "workspaces", "files"):
+        (folder / name).mkdir(parents=True)
+    # JupyterLab's own question would cover what is looked at.
+    quiet = folder / "settings" / "@jupyterlab" / "apputils-extension"
+    quiet.mkdir(parents=True)
+    (quiet / "notification.jupyterlab-settings").write_text(
+        json.dumps({"fetchNews": "false", "checkForUpdates": False})
+    )
     command = [
         *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--port=0"),
         f"--IdentityProvider.token={TOKEN}",
         f"--ServerApp.root_dir={folder / 'files'}",
         f"--LabApp.user_settings_dir={folder / 'settings'}",
         f"--LabApp.workspaces_dir={folder / 'workspaces'}",
-        "--LabApp.news_url=",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         f"--FractalExtension.store_url={fractal.url}",
     ]
     environment = {
@@ -51,8 +68,7 @@ def running_lab(folder: Path, fractal: Fractal) -> Iterator[str]:
     try:
         about = folder / "runtime" / f"jpserver-{process.pid}.json"
         wait_until(lambda: about.exists() and about.read_text().endswith("}"))
-        url = json.loads(about.read_text())["url"]
-        yield f"{url}lab?token={TOKEN}"
+        yield RunningLab(json.loads(about.read_text())["url"])
     finally:
         process.terminate()
         process.wait(30)
@@ -67,16 +83,21 @@ def running_browser() -> Iterator[Browser]:
         browser.close()
 
 
-def open_lab(page: Page, url: str) -> None:
-    """Go to JupyterLab, and wait until it is there."""
-    page.goto(url)
+def wait_for_lab(page: Page) -> None:
+    """Wait until JupyterLab is there."""
     expect(page.locator("#jp-main-dock-panel")).to_be_visible(timeout=60_000)
     expect(page.locator("#jupyterlab-splash")).to_have_count(0, timeout=60_000)
 
 
-def show_panel(page: Page) -> None:
-    """Open the panel of Fractal, if it is not open."""
-    panel = page.get_by_role("region", name="Fractal")
+def show_panel(page: Page) -> Locator:
+    """Open the panel from the launcher, if it is not open."""
+    panel = page.get_by_role("region", name="Fractal", exact=True)
     if not panel.is_visible():
-        page.get_by_role("tab", name="Fractal").click()
+        page.locator(".jp-LauncherCard", has_text="Fractal Jobs and Tasks").click()
     expect(panel).to_be_visible()
+    return panel
+
+
+def view(page: Page) -> Locator:
+    """The view of Fractal that is in front."""
+    return page.locator(".fj-view:visible")
