@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def page(browser: Browser, lab: RunningLab, request: pytest.FixtureRequest) -> I
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    lab.open(page, workspace=request.node.name)
+    lab.open(page, workspace=re.sub(r"\W+", "-", request.node.name))
     yield page
     page.close()
     assert not complaints

@@ -52,6 +52,7 @@ def running_lab(folder: Path, fractal: Fractal) -> Iterator[RunningLab]:
         *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--port=0"),
         f"--IdentityProvider.token={TOKEN}",
         f"--ServerApp.root_dir={folder / 'files'}",
+        "--LabApp.expose_app_in_browser=True",
         f"--LabApp.user_settings_dir={folder / 'settings'}",
         f"--LabApp.workspaces_dir={folder / 'workspaces'}",
         f"--FractalExtension.store_url={fractal.url}",
