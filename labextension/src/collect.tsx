@@ -38,13 +38,13 @@ export function CollectView(props: {
   };
   return (
     <div className="fj-view">
-      <header className="fj-head">
+      <div className="fj-head">
         <h1>Collect a task package</h1>
         <p className="fj-soft">
           Installs the package in an environment of its own, where the profile computes, and reads
           its tasks.
         </p>
-      </header>
+      </div>
       <form className="fj-form" onSubmit={event => void collect(event)}>
         <ProfileChooser />
         <div className="fj-field">

@@ -66,7 +66,7 @@ function Head(props: { job: IJob }): JSX.Element {
     changes.everything();
   };
   return (
-    <header className="fj-head">
+    <div className="fj-head">
       <div className="fj-line">
         <h1>{printable(job.name)}</h1>
         <span role="status">
@@ -91,7 +91,7 @@ function Head(props: { job: IJob }): JSX.Element {
       <p>{progressWords(job.steps)}</p>
       {job.waiting_for && <p className="fj-soft">{printable(job.waiting_for)}</p>}
       <Problem text={job.error} />
-    </header>
+    </div>
   );
 }
 

@@ -71,13 +71,13 @@ function TaskForm(props: { task: ITask }): JSX.Element {
 
   return (
     <>
-      <header className="fj-head">
+      <div className="fj-head">
         <h1>{printable(task.name)}</h1>
         <p className="fj-soft">
           {printable([task.package, task.version, task.category, task.modality].filter(Boolean).join(' · '))}
         </p>
         <About task={task} />
-      </header>
+      </div>
       <section className="fj-form" aria-label="Where to run">
         <ProfileChooser />
         <DatasetChooser
