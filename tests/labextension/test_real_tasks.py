@@ -1,0 +1,50 @@
+"""Forms of the tasks of a real package."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from fractal_jupyter import Fractal
+from tests.labextension.lab import show_panel, view
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("labextension")]
+
+DATA = Path(__file__).parents[1] / "widgets" / "data" / "fractal_uzh_converters_0.7.1.json.gz"
+
+
+def test_every_task_of_a_real_package_has_a_form(page: Page, fractal: Fractal) -> None:
+    tasks = json.loads(gzip.decompress(DATA.read_bytes()))["task_list"]
+    fractal._store.task_groups.add(
+        entries=tasks,
+        resource_id=fractal._store.resources.all()[0].id,
+        package="fractal-uzh-converters",
+        version="0.7.1",
+        origin="pypi",
+        request={},
+        folder="/nowhere",
+        python_version="3.11",
+        python=sys.executable,
+        package_root="/nowhere",
+    )
+    listed = show_panel(page).get_by_role("list", name="Tasks of fractal-uzh-converters 0.7.1")
+    expect(listed.get_by_role("button")).to_have_count(len(tasks))
+    for task in tasks:
+        listed.get_by_role("button").filter(has_text=task["name"]).first.click()
+        expect(view(page).get_by_role("heading", level=1)).to_have_text(task["name"])
+        # whatever can be given is given: groups of values, and each kind of them
+        unset = view(page).get_by_role("button", name="Set: ")
+        while unset.count():
+            unset.first.click()
+        for button in view(page).get_by_role("button", name="Add: ").all():
+            if button.is_enabled():
+                button.click(timeout=2_000)
+        for chooser in view(page).get_by_role("combobox", name="Kind of ").all():
+            chooser.select_option(index=1)
+        view(page).get_by_role("button", name="Plan").click()
+        expect(view(page).get_by_role("alert").last).to_be_visible()
