@@ -40,7 +40,7 @@ export class RunningJobs {
   /** Jobs that nobody has seen may have begun and ended since the last look. */
   private note(told: IChange[] | null): void {
     for (const { kind, id } of told ?? []) {
-      if (kind === 'job' && id !== null && id > this.newest) {
+      if (kind === 'job' && id !== null && this.newest !== null && id > this.newest) {
         this.unseen.add(id);
       }
     }
@@ -70,7 +70,7 @@ export class RunningJobs {
     const now = new Map(found.map(job => [job.id, job]));
     const gone = [...this.active.keys(), ...unseen].filter(id => !now.has(id));
     this.active = now;
-    this.newest = Math.max(this.newest, newest.items[0]?.id ?? 0);
+    this.newest = Math.max(this.newest ?? 0, newest.items[0]?.id ?? 0);
     unseen.forEach(id => this.unseen.delete(id));
     this._changed.emit();
     for (const id of new Set(gone)) {
@@ -83,7 +83,8 @@ export class RunningJobs {
 
   private active = new Map<number, IJobSummary>();
   private readonly unseen = new Set<number>();
-  private newest = Infinity;
+  /** The newest job that was seen; null until the first look. */
+  private newest: number | null = null;
   private busy = false;
   private wanted = false;
   private readonly _changed = new Signal<this, void>(this);
