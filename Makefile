@@ -108,12 +108,14 @@ bench-slurm: system-packages $(VENV)/.dev
 
 # Where there is no npm, all else works, and JupyterLab just has no panel of Fractal.
 labextension: $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.demo)
-	@if command -v npm >/dev/null; then \
-	    $(MAKE) --no-print-directory $(LABEXTENSION)/dist/package.json; \
-	    mkdir -p $(VENV)/share/jupyter/labextensions; \
-	    ln -sfn $(CURDIR)/$(LABEXTENSION)/dist $(VENV)/share/jupyter/labextensions/fractal-jupyter; \
-	else \
+	@if ! command -v npm >/dev/null; then \
 	    echo 'npm is not installed: the JupyterLab extension is left out' >&2; \
+	elif ! $(MAKE) --no-print-directory $(LABEXTENSION)/node_modules/.installed; then \
+	    echo 'npm could not install what the JupyterLab extension is built with: it is left out' >&2; \
+	else \
+	    $(MAKE) --no-print-directory $(LABEXTENSION)/dist/package.json && \
+	    mkdir -p $(VENV)/share/jupyter/labextensions && \
+	    ln -sfn $(CURDIR)/$(LABEXTENSION)/dist $(VENV)/share/jupyter/labextensions/fractal-jupyter; \
 	fi
 
 $(LABEXTENSION)/node_modules/.installed: $(LABEXTENSION)/package-lock.json
