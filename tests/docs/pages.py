@@ -154,7 +154,7 @@ def _blocks(text: str, *, all_slow: bool) -> Iterator[tuple[Block, int]]:
 def _with_outputs(found: list[tuple[Block, int]]) -> Iterator[Block]:
     """Give each example the text that follows at once."""
     following = [*(block for block, _ in found[1:]), None]
-    for (block, end), after in zip(found, following, strict=True):
+    for (block, end), after in zip(found, following, strict=False):  # there may be none
         # An empty line, and the fence of the next block.
         at_once = after is not None and after.language == "text" and after.line - 2 <= end + 1
         if block.language == "python" and at_once and after is not None:
