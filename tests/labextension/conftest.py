@@ -1,4 +1,4 @@
-"""One JupyterLab and one browser for all tests of this folder; each test has a page of its own."""
+"""One JupyterLab for all tests of this folder, a browser for each file, a page for each test."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ def lab(fractal: Fractal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(lab: RunningLab) -> Iterator[Browser]:
+    """A browser, gone when other tests come: Playwright's event loop runs as long as it lives."""
     with running_browser() as browser:
         yield browser
 
