@@ -41,7 +41,8 @@ def test_every_task_of_a_real_package_has_a_form(page: Page, fractal: Fractal) -
         unset = view(page).get_by_role("button", name="Set: ")
         while unset.count():
             unset.first.click()
-        for button in view(page).get_by_role("button", name="Add: ").all():
+        # elements, not places: what is added may have such a button, too
+        for button in view(page).get_by_role("button", name="Add: ").element_handles():
             if button.is_enabled():
                 button.click(timeout=2_000)
         for chooser in view(page).get_by_role("combobox", name="Kind of ").all():
