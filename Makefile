@@ -56,7 +56,8 @@ lab: $(VENV)/.demo labextension
 	        notebooks/01-quickstart.ipynb 2>/dev/null | head -n 1)"
 
 test: system-packages lint labextension
-	$(BIN)/python -m pytest -n $(JOBS) -m 'not slurm_faults'
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not slurm_faults and not browser'
+	$(BIN)/python -m pytest -m browser
 	@$(MAKE) --no-print-directory other-pythons
 
 # One cluster, one worker: these tests run one after the other.

@@ -10,7 +10,7 @@ from fractal_jupyter import Fractal
 from fractal_jupyter.store.tables import jobs, steps, units
 from tests.labextension.lab import RunningLab, show_panel, view
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("labextension")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 JOBS, UNITS, FAILED = 1_000, 10_000, 7
 MOST_MS = 300

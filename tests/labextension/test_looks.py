@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from fractal_jupyter import Fractal
 from tests.labextension.lab import show_panel, view
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("labextension")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"

@@ -13,7 +13,7 @@ from tests.environments.packages import make_task_wheel
 from tests.labextension.lab import show_panel, view, wait_for_lab
 from tests.labextension.tasks import HOSTILE
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("labextension")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
 def open_task(page: Page, name: str) -> None:

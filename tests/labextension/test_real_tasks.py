@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from fractal_jupyter import Fractal
 from tests.labextension.lab import show_panel, view
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("labextension")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 DATA = Path(__file__).parents[1] / "widgets" / "data" / "fractal_uzh_converters_0.7.1.json.gz"
 
