@@ -86,6 +86,8 @@ def test_what_a_job_has_written_itself_is_shown_as_it_is(
     assert "It never started: its SLURM job" in lines[head]
     said = next(k for k, line in enumerate(lines) if line.startswith("      The worker could"))
     # What to do about it is a line of its own, and what was said stands below.
-    assert lines[said - 1] == "    Look at what the job has written."
+    advice = " ".join(line.strip() for line in lines[head + 1 : said])
+    assert advice.endswith("to a Python of 3.8 or later that compute nodes have.")
+    assert all(line.startswith("    ") for line in lines[head + 1 : said])
     assert "jobs_slurm_python_worker" in "".join(lines[said:])
     assert "The worker could not start: its interpreter, /no/such/python3" in job._repr_html_()

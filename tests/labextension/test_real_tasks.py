@@ -47,5 +47,8 @@ def test_every_task_of_a_real_package_has_a_form(page: Page, fractal: Fractal) -
                 button.click(timeout=2_000)
         for chooser in view(page).get_by_role("combobox", name="Kind of ").all():
             chooser.select_option(index=1)
+        datasets = view(page).get_by_role("combobox", name="Dataset", exact=True)
+        plate = datasets.locator("option").filter(has_text="plate").get_attribute("value")
+        datasets.select_option(plate)
         view(page).get_by_role("button", name="Plan").click()
         expect(view(page).get_by_role("alert").last).to_be_visible()
