@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.datasets import Dataset
@@ -31,20 +32,52 @@ def add_toy_tasks(
     package_root: str = str(ROOT),
 ) -> None:
     """Register the toy tasks as a task group of a resource, the first one if none is named."""
-    manifest = json.loads((ROOT / "__FRACTAL_MANIFEST__.json").read_text())
+    add_task_group(
+        store,
+        listed_tasks(ROOT),
+        package="toy-tasks",
+        version=version,
+        folder=folder,
+        resource=resource,
+        python=python,
+        package_root=package_root,
+    )
+
+
+def listed_tasks(package: Path) -> list[dict[str, Any]]:
+    """The tasks of a package, as its manifest lists them."""
+    manifest = json.loads((package / "__FRACTAL_MANIFEST__.json").read_text())
+    return list(manifest["task_list"])
+
+
+def add_task_group(
+    store: Store,
+    tasks: list[dict[str, Any]],
+    *,
+    package: str,
+    folder: str,
+    version: str = "1.0",
+    resource: str | None = None,
+    python: str = sys.executable,
+    package_root: str | None = None,
+) -> None:
+    """Register tasks that nobody has installed; of the first resource if none is named.
+
+    `package_root` is where their scripts are, `folder` if it is not given.
+    """
     store.task_groups.add(
-        entries=manifest["task_list"],
+        entries=tasks,
         resource_id=next(
             record.id for record in store.resources.all() if resource in (None, record.name)
         ),
-        package="toy-tasks",
+        package=package,
         version=version,
         origin="wheel",
         request={},
         folder=folder,
         python_version="3.11",
         python=python,
-        package_root=package_root,
+        package_root=package_root or folder,
     )
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from fractal_jupyter.errors import SubmissionRejected
 from fractal_jupyter.runner.batches import LiveBatch, PhaseUnits
@@ -17,7 +16,6 @@ from fractal_jupyter.runner.results import Report, read_results
 from fractal_jupyter.runner.submitting import Submitter
 from fractal_jupyter.runner.units import CANCELLED, UnitChanges
 from fractal_jupyter.schedulers.base import BatchState, BatchStatus
-from fractal_jupyter.store.records import StepRecord
 
 log = logging.getLogger(__name__)
 
@@ -38,48 +36,26 @@ class PhaseRun:
     """Runs the units of one phase that are pending, and follows those that run.
 
     Attributes:
-        context: The job.
-        step: The step.
-        phase: `non_parallel` or `parallel`.
-        is_init: Whether this is the initialisation of a compound task.
-        command: The command line of a unit, without its files of arguments and output.
-        common_args: The arguments that all units share.
-        meta: The step's meta for this phase.
-        warm: Whether units may be forked from a process that has done the imports.
         units: The units, and the batches that they are in.
         submitter: Gets them to the scheduler.
-        endings: Says what becomes of units that a worker left behind.
         turn: When batches that the scheduler did not take are offered again.
         waits: What the user was told last of why nothing runs.
     """
 
-    context: JobContext
-    step: StepRecord
-    phase: str
-    is_init: bool
-    command: Sequence[str]
-    common_args: Mapping[str, Any]
-    meta: Mapping[str, Any]
-    warm: bool
-    units: PhaseUnits = field(init=False)
-    submitter: Submitter = field(init=False)
-    endings: Endings = field(init=False)
+    units: PhaseUnits
+    submitter: Submitter
     turn: float = 0.0
     waits: str | None = None
 
-    def __post_init__(self) -> None:
-        """Put its parts together."""
-        self.units = PhaseUnits(
-            context=self.context, step=self.step, phase=self.phase, is_init=self.is_init
-        )
-        self.submitter = Submitter(
-            units=self.units,
-            command=self.command,
-            common_args=self.common_args,
-            meta=self.meta,
-            warm=self.warm,
-        )
-        self.endings = Endings(self.units)
+    @property
+    def context(self) -> JobContext:
+        """The job."""
+        return self.units.context
+
+    @property
+    def endings(self) -> Endings:
+        """Says what becomes of units that a worker left behind."""
+        return Endings(self.units)
 
     def run(self) -> dict[int, str]:
         """Run until no unit is active; return the status of each unit by index."""

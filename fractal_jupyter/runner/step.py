@@ -24,8 +24,10 @@ from fractal_jupyter.models.images import (
     parse_task_output,
 )
 from fractal_jupyter.models.manifest import TaskEntry
+from fractal_jupyter.runner.batches import PhaseUnits
 from fractal_jupyter.runner.context import JobContext
 from fractal_jupyter.runner.phase import PhaseRun
+from fractal_jupyter.runner.submitting import Submitter
 from fractal_jupyter.store.records import StepRecord, UnitRecord
 
 NON_PARALLEL, PARALLEL = "non_parallel", "parallel"
@@ -135,11 +137,11 @@ class StepRun:
     def _phase_run(self, entry: TaskEntry, phase: str, phases: Sequence[str]) -> PhaseRun:
         request = self.step.request
         meta = request[f"meta_{phase}"]
-        return PhaseRun(
-            context=self.context,
-            step=self.step,
-            phase=phase,
-            is_init=phase != phases[-1],
+        units = PhaseUnits(
+            context=self.context, step=self.step, phase=phase, is_init=phase != phases[-1]
+        )
+        submitter = Submitter(
+            units=units,
             command=unit_command(entry, request, phase),
             common_args=request[f"args_{phase}"],
             meta=meta,
@@ -147,6 +149,7 @@ class StepRun:
             and request["warm"]
             and not meta.get("needs_gpu", False),
         )
+        return PhaseRun(units=units, submitter=submitter)
 
     # merging
 

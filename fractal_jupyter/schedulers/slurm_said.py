@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from fractal_jupyter.schedulers.base import BatchStatus
-from fractal_jupyter.schedulers.slurm_output import JobId, parse_last_words
+from fractal_jupyter.schedulers.slurm_output import parse_last_words
 from fractal_jupyter.schedulers.slurm_watch import Watched
 from fractal_jupyter.schedulers.slurm_words import BEFORE_THE_WORKER, LOOK, ending
 
@@ -43,9 +43,7 @@ def explain(
     """
     # What has ended by itself, with nothing to be said of it, needs no reason.
     unsure = status.reason is not None and (status.problem is None or status.problem in _UNSURE)
-    element = watched.element
-    job = JobId(job=watched.job, elements=(range(element, element + 1),))
-    last = parse_last_words(said, job)
+    last = parse_last_words(said, watched.id)
     if last is not None and (
         unsure or (status.problem == "cancelled_from_outside" and last.certain)
     ):

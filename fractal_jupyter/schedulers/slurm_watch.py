@@ -69,6 +69,11 @@ class Watched(NamedTuple):
     mem_mb: int
     time_limit: str | None
 
+    @property
+    def id(self) -> JobId:
+        """Its name, as SLURM's commands have it."""
+        return JobId(job=self.job, elements=(range(self.element, self.element + 1),))
+
     def __str__(self) -> str:
         return f"{self.job}_{self.element}"
 
@@ -315,8 +320,7 @@ def _told(watched: Watched, snapshot: Snapshot, *, accounting: bool) -> BatchSta
     over = snapshot.accounting.get(key)
     if row is None:
         if key in snapshot.vanished:
-            element = JobId(job=key[0], elements=(range(key[1], key[1] + 1),))
-            return _ended(watched, LastWords(id=element, state="CANCELLED"))
+            return _ended(watched, LastWords(id=watched.id, state="CANCELLED"))
         if over is None:
             return BatchStatus(
                 BatchState.OUT_OF_SIGHT, f"SLURM knows nothing of job {watched} any more"

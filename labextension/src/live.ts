@@ -3,7 +3,7 @@
 import { Event } from '@jupyterlab/services';
 import { Poll } from '@lumino/polling';
 import { ISignal, Signal } from '@lumino/signaling';
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 
 const SCHEMA = 'https://events.fractal-jupyter/changes/v1';
 /** Nobody tells what was missed while the connection was down, so everything is read again. */
@@ -72,6 +72,24 @@ export function concerns(changes: IChange[] | null, kinds: Kind[], id?: number):
   );
 }
 
+/** Do some work, but never twice at a time: once more afterwards, if that was wanted meanwhile. */
+export function oneAtATime(work: () => Promise<void>): () => Promise<void> {
+  let busy = false;
+  let wanted = false;
+  return async () => {
+    wanted = true;
+    if (busy) {
+      return;
+    }
+    busy = true;
+    while (wanted) {
+      wanted = false;
+      await work();
+    }
+    busy = false;
+  };
+}
+
 /**
  * Fetch something, and again whenever it may have changed. What was fetched stays until there is
  * something newer; requests never overtake each other.
@@ -85,31 +103,25 @@ export function useFetched<T>(
   const [state, setState] = useState<{ value?: T; error: string | null }>({ error: null });
   const latest = useRef(fetch);
   latest.current = fetch;
-  const progress = useRef({ generation: 0, busy: false, wanted: false });
+  const generation = useRef(0);
 
-  const load = useCallback(async () => {
-    const now = progress.current;
-    if (now.busy) {
-      now.wanted = true;
-      return;
-    }
-    now.busy = true;
-    do {
-      now.wanted = false;
-      const generation = now.generation;
-      try {
-        const value = await latest.current();
-        if (generation === now.generation) {
-          setState({ value, error: null });
+  const load = useMemo(
+    () =>
+      oneAtATime(async () => {
+        const begun = generation.current;
+        try {
+          const value = await latest.current();
+          if (begun === generation.current) {
+            setState({ value, error: null });
+          }
+        } catch (reason) {
+          if (begun === generation.current) {
+            setState(before => ({ ...before, error: messageOf(reason) }));
+          }
         }
-      } catch (reason) {
-        if (generation === now.generation) {
-          setState(before => ({ ...before, error: messageOf(reason) }));
-        }
-      }
-    } while (now.wanted);
-    now.busy = false;
-  }, []);
+      }),
+    []
+  );
 
   useEffect(() => {
     const listen = (_: unknown, told: IChange[] | null) => {
@@ -121,7 +133,7 @@ export function useFetched<T>(
     void load();
     return () => {
       changes.told.disconnect(listen);
-      progress.current.generation += 1;
+      generation.current += 1;
     };
   }, dependencies);
 

@@ -5,7 +5,7 @@ import React, { useState } from 'react';
 import { IJobSummary, ITaskGroup, ITaskSummary, JobStatus } from './api';
 import { CommandIDs, useFractal } from './fractal';
 import { useFetched } from './live';
-import { Problem, Progress, Status } from './parts';
+import { Problem, Progress, Status, StatusChooser } from './parts';
 import { useProfiles } from './profile';
 import { counted, isOver, jobTitle, moment, printable, progressWords } from './words';
 
@@ -48,7 +48,7 @@ export function ProfileChooser(): JSX.Element {
 
 function Jobs(): JSX.Element {
   const { api, changes } = useFractal();
-  const [status, setStatus] = useState('');
+  const [status, setStatus] = useState<JobStatus | ''>('');
   // Where each page that was turned to begins; the newest jobs are on the first one.
   const [begins, setBegins] = useState<(number | null)[]>([null]);
   const before = begins[begins.length - 1];
@@ -64,21 +64,17 @@ function Jobs(): JSX.Element {
     <section className="fj-section" aria-label="Jobs">
       <header>
         <h2>Jobs</h2>
-        <select
-          aria-label="Jobs to show"
-          value={status}
-          onChange={event => {
-            setStatus(event.target.value);
+        <StatusChooser
+          label="Jobs to show"
+          all="all"
+          statuses={STATUSES}
+          counts={counts}
+          chosen={status}
+          choose={chosen => {
+            setStatus(chosen);
             setBegins([null]);
           }}
-        >
-          <option value="">{`all (${all.toLocaleString('en')})`}</option>
-          {STATUSES.map(one => (
-            <option key={one} value={one}>
-              {`${one} (${(counts[one] ?? 0).toLocaleString('en')})`}
-            </option>
-          ))}
-        </select>
+        />
       </header>
       <Problem text={error} />
       {value && !value.items.length && (

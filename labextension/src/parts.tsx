@@ -15,6 +15,33 @@ export function Status(props: { status: JobStatus | UnitStatus }): JSX.Element {
   );
 }
 
+/** Chooses one status or all, with how many there are of each. */
+export function StatusChooser<T extends JobStatus | UnitStatus>(props: {
+  label: string;
+  all: string;
+  statuses: readonly T[];
+  counts: Partial<Record<T, number>>;
+  chosen: T | '';
+  choose: (status: T | '') => void;
+}): JSX.Element {
+  const many = (status: T) => props.counts[status] ?? 0;
+  const words = (name: string, count: number) => `${name} (${count.toLocaleString('en')})`;
+  return (
+    <select
+      aria-label={props.label}
+      value={props.chosen}
+      onChange={event => props.choose(event.target.value as T | '')}
+    >
+      <option value="">{words(props.all, props.statuses.reduce((all, one) => all + many(one), 0))}</option>
+      {props.statuses.map(one => (
+        <option key={one} value={one}>
+          {words(one, many(one))}
+        </option>
+      ))}
+    </select>
+  );
+}
+
 /** A bar of units by their status. */
 export function Progress(props: { steps: IStep[]; label: string }): JSX.Element {
   const counts = unitCounts(props.steps);

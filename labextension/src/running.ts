@@ -3,7 +3,7 @@
 import { ISignal, Signal } from '@lumino/signaling';
 
 import { Api, IJobSummary } from './api';
-import { Changes, IChange, concerns } from './live';
+import { Changes, IChange, concerns, oneAtATime } from './live';
 import { isOver } from './words';
 
 const MOST = 100;
@@ -46,18 +46,9 @@ export class RunningJobs {
     }
   }
 
-  private async look(): Promise<void> {
-    if (this.busy) {
-      this.wanted = true;
-      return;
-    }
-    this.busy = true;
-    do {
-      this.wanted = false;
-      await this.compare().catch(() => undefined); // the panel says what is wrong
-    } while (this.wanted);
-    this.busy = false;
-  }
+  private readonly look = oneAtATime(
+    () => this.compare().catch(() => undefined) // the panel says what is wrong
+  );
 
   private async compare(): Promise<void> {
     const unseen = [...this.unseen];
@@ -85,8 +76,6 @@ export class RunningJobs {
   private readonly unseen = new Set<number>();
   /** The newest job that was seen; null until the first look. */
   private newest: number | null = null;
-  private busy = false;
-  private wanted = false;
   private readonly _changed = new Signal<this, void>(this);
   private readonly _ended = new Signal<this, IJobSummary>(this);
 }

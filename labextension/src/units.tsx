@@ -5,7 +5,7 @@ import React, { KeyboardEvent, useEffect, useRef, useState } from 'react';
 import { IJob, IUnit, UnitStatus } from './api';
 import { IChange, concerns, messageOf } from './live';
 import { useFractal } from './fractal';
-import { Problem, Status } from './parts';
+import { Problem, Status, StatusChooser } from './parts';
 import { UNIT_STATUSES, bytes, counted, duration, printable, unitCounts } from './words';
 
 const ROW_PIXELS = 26;
@@ -40,23 +40,18 @@ export function Units(props: {
     statuses,
     length: statuses.reduce((all, one) => all + counts[one], 0)
   }));
-  const total = Object.values(counts).reduce((one, other) => one + other, 0);
   return (
     <section className="fj-units" aria-label="Units">
       <header>
         <h2>Units</h2>
-        <select
-          aria-label="Units to show"
-          value={status}
-          onChange={event => setStatus(event.target.value as UnitStatus | '')}
-        >
-          <option value="">{`all, errors first (${total.toLocaleString('en')})`}</option>
-          {UNIT_STATUSES.map(one => (
-            <option key={one} value={one}>
-              {`${one} (${counts[one].toLocaleString('en')})`}
-            </option>
-          ))}
-        </select>
+        <StatusChooser
+          label="Units to show"
+          all="all, errors first"
+          statuses={UNIT_STATUSES}
+          counts={counts}
+          chosen={status}
+          choose={setStatus}
+        />
         {job.steps.length > 1 && (
           <select
             aria-label="Steps to show"

@@ -24,7 +24,7 @@ from fractal_jupyter.store.jobs import FINAL_JOBS, UNIT_COUNTERS
 from fractal_jupyter.store.store import Store
 from fractal_jupyter.store.tables import units
 from fractal_jupyter.worker.records import decode_lines
-from tests.toy import wait_until
+from tests.toy import add_task_group, listed_tasks, wait_until
 
 ROOT = Path(__file__).parents[2]
 # A supervisor that is missed sooner, for tests in which one is silent.
@@ -63,19 +63,7 @@ class Control:
 def add_scripted_tasks(store: Store) -> None:
     """Register the scripted tasks as a task group of the first resource."""
     folder = Path(__file__).parent / "scripted_tasks"
-    manifest = json.loads((folder / "__FRACTAL_MANIFEST__.json").read_text())
-    store.task_groups.add(
-        entries=manifest["task_list"],
-        resource_id=store.resources.all()[0].id,
-        package="scripted-tasks",
-        version="1.0",
-        origin="wheel",
-        request={},
-        folder=str(folder),
-        python_version="3.11",
-        python=sys.executable,
-        package_root=str(folder),
-    )
+    add_task_group(store, listed_tasks(folder), package="scripted-tasks", folder=str(folder))
 
 
 @contextmanager

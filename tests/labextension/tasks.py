@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from fractal_jupyter import Fractal
+from tests.toy import add_task_group
 
 SCRIPT = """\
 import argparse
@@ -97,8 +97,9 @@ def add_tasks(fractal: Fractal, folder: Path) -> None:
     """Register the tasks as a task group."""
     folder.mkdir()
     (folder / "task.py").write_text(SCRIPT)
-    fractal._store.task_groups.add(
-        entries=[
+    add_task_group(
+        fractal._store,
+        [
             {
                 "name": name,
                 "type": "parallel",
@@ -107,13 +108,6 @@ def add_tasks(fractal: Fractal, folder: Path) -> None:
             }
             for name, schema in TASKS.items()
         ],
-        resource_id=fractal._store.resources.all()[0].id,
         package="form-tasks",
-        version="1.0",
-        origin="wheel",
-        request={},
         folder=str(folder),
-        python_version="3.11",
-        python=sys.executable,
-        package_root=str(folder),
     )

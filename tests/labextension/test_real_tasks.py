@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from fractal_jupyter import Fractal
 from tests.labextension.lab import show_panel, view
+from tests.toy import add_task_group
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -20,17 +20,12 @@ DATA = Path(__file__).parents[1] / "widgets" / "data" / "fractal_uzh_converters_
 
 def test_every_task_of_a_real_package_has_a_form(page: Page, fractal: Fractal) -> None:
     tasks = json.loads(gzip.decompress(DATA.read_bytes()))["task_list"]
-    fractal._store.task_groups.add(
-        entries=tasks,
-        resource_id=fractal._store.resources.all()[0].id,
+    add_task_group(
+        fractal._store,
+        tasks,
         package="fractal-uzh-converters",
         version="0.7.1",
-        origin="pypi",
-        request={},
         folder="/nowhere",
-        python_version="3.11",
-        python=sys.executable,
-        package_root="/nowhere",
     )
     listed = show_panel(page).get_by_role("list", name="Tasks of fractal-uzh-converters 0.7.1")
     expect(listed.get_by_role("button")).to_have_count(len(tasks))

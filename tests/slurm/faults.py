@@ -4,7 +4,6 @@ of SLURM's own, and what must be true whatever happened.
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 from collections import Counter
@@ -17,7 +16,7 @@ from fractal_jupyter.client.jobs import Job
 from tests.faults.helpers import assert_consistent
 from tests.slurm.machine import Cluster, run
 from tests.slurm.ways import RESOURCE
-from tests.toy import wait_until
+from tests.toy import add_task_group, listed_tasks, wait_until
 
 SCRIPTED = Path(__file__).parents[1] / "faults" / "scripted_tasks"
 COMMANDS = ("sbatch", "scancel", "scontrol", "squeue", "sacct", "cat")
@@ -167,17 +166,13 @@ def add_scripted_tasks(fractal: Fractal, folder: Path, python: str) -> None:
     package = folder / "scripted_tasks"
     if not package.exists():
         shutil.copytree(SCRIPTED, package, ignore=shutil.ignore_patterns("__pycache__"))
-    fractal._store.task_groups.add(
-        entries=json.loads((package / "__FRACTAL_MANIFEST__.json").read_text())["task_list"],
-        resource_id=next(r.id for r in fractal._store.resources.all() if r.name == RESOURCE),
+    add_task_group(
+        fractal._store,
+        listed_tasks(package),
         package="scripted-tasks",
-        version="1.0",
-        origin="wheel",
-        request={},
         folder=str(package),
-        python_version="3.11",
+        resource=RESOURCE,
         python=python,
-        package_root=str(package),
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 from fractal_jupyter import Fractal
 from fractal_jupyter.errors import Ambiguous, InvalidArguments, NotFound
 from fractal_jupyter.widgets.source import call_source, python_source
-from tests.toy import add_toy_tasks, make_dataset, wait_until
+from tests.toy import add_task_group, add_toy_tasks, make_dataset, wait_until
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror='alert(1)'>"
 
@@ -48,24 +48,19 @@ def said(tool: Any) -> str:
 
 
 def add_task(fractal: Fractal, schema: dict[str, Any], name: str = "Mine") -> None:
-    fractal._store.task_groups.add(
-        entries=[
-            {
-                "name": name,
-                "type": "parallel",
-                "executable_parallel": "x.py",
-                "args_schema_parallel": {"type": "object", **schema},
-            }
-        ],
-        resource_id=fractal._store.resources.all()[0].id,
+    entry = {
+        "name": name,
+        "type": "parallel",
+        "executable_parallel": "x.py",
+        "args_schema_parallel": {"type": "object", **schema},
+    }
+    add_task_group(
+        fractal._store,
+        [entry],
         package="mine",
         version="2.0",
-        origin="wheel",
-        request={},
         folder="/mine",
-        python_version="3.11",
         python="/mine/python",
-        package_root="/mine",
     )
 
 
