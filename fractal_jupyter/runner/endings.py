@@ -54,16 +54,16 @@ class Endings:
     def judge_cut(self, live: LiveBatch, problem: str | None, why: str) -> None:
         """Say why units were ended whose worker knew only that it was told to end.
 
-        If the scheduler does not know either, they are run again where that is wanted.
+        Where that is wanted, they are run again, unless it would end the same.
         """
         changes = self.units.changes()
         for index in live.cut:
             if self.units.statuses[index] != "interrupted":
                 continue
-            if problem not in (None, "unknown_end"):
-                _cut_off(changes, index, problem, why)
-            elif self.units.reruns:
+            if self.units.reruns and problem not in FAULTS | FINAL:
                 changes.set(index, "pending", error=None, problem=None, ended=None)
+            elif problem not in (None, "unknown_end"):
+                _cut_off(changes, index, problem, why)
         if changes.columns:
             self.units.record(changes)
 
