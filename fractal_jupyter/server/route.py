@@ -27,11 +27,18 @@ class Query(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-Body = Section
-"""The body of a request: a JSON object with no other fields than those of its model."""
+class Body(Section):
+    """The body of a request: a JSON object with no other fields than those of its model.
+
+    No number stands for true or false, and no text for a number: what the OpenAPI document says
+    is what is taken.
+    """
+
+    model_config = ConfigDict(strict=True)
+
 
 Q = TypeVar("Q", bound=Query)
-B = TypeVar("B", bound=Section | None)
+B = TypeVar("B", bound=Body | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,7 @@ class Route:
     call: Callable[[Api, Request[Any, Any]], BaseModel | Text | None]
     resource: str
     query: type[Query] = Query
-    body: type[Section] | None = None
+    body: type[Body] | None = None
     answer: type[BaseModel] | type[Text] | None = None
     status: int = 200
     slow: bool = False

@@ -23,23 +23,28 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceRecord(Record):
-    """Where computing happens. `warm` is whether units may be forked from a warm process."""
+    """Where computing happens. `warm` is whether units may be forked from a warm process.
+
+    `source` is the file of the administrator that it comes from; None for what a user has added.
+    """
 
     id: int
     name: str
     document: dict[str, Any]
     warm: bool
+    source: str | None
     created: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileRecord(Record):
-    """As whom computing happens."""
+    """As whom computing happens. `source` is as with resources."""
 
     id: int
     name: str
     resource_id: int
     document: dict[str, Any]
+    source: str | None
     created: float
 
 

@@ -37,6 +37,8 @@ resources = Table(
     Column("name", String, nullable=False, unique=True),
     Column("document", JSON, nullable=False),
     Column("warm", Boolean, nullable=False),
+    # the administrator's file that it comes from; null for what the user has added
+    Column("source", String),
     Column("created", Float, nullable=False),
 )
 
@@ -47,6 +49,7 @@ profiles = Table(
     Column("name", String, nullable=False, unique=True),
     Column("resource_id", ForeignKey("resources.id"), nullable=False),
     Column("document", JSON, nullable=False),
+    Column("source", String),
     Column("created", Float, nullable=False),
 )
 

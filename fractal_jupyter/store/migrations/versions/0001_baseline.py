@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
         sa.Column("warm", sa.Boolean(), nullable=False),
+        sa.Column("source", sa.String(), nullable=True),
         sa.Column("created", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_resources")),
         sa.UniqueConstraint("name", name=op.f("uq_resources_name")),
@@ -99,6 +100,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("resource_id", sa.Integer(), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
+        sa.Column("source", sa.String(), nullable=True),
         sa.Column("created", sa.Float(), nullable=False),
         sa.ForeignKeyConstraint(
             ["resource_id"], ["resources.id"], name=op.f("fk_profiles_resource_id")
