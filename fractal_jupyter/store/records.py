@@ -32,7 +32,7 @@ class ResourceRecord(Record):
     name: str
     document: dict[str, Any]
     warm: bool
-    source: str | None
+    source: str | None = None
     created: float
 
 
@@ -44,7 +44,7 @@ class ProfileRecord(Record):
     name: str
     resource_id: int
     document: dict[str, Any]
-    source: str | None
+    source: str | None = None
     created: float
 
 
