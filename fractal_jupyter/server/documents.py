@@ -66,6 +66,7 @@ class ServerDocument(Answer):
 
     version: str
     user: str
+    store: str
     profile_id: int | None
     page_size: int
     largest_page: int
@@ -73,20 +74,31 @@ class ServerDocument(Answer):
 
 
 class SchemasDocument(Answer):
-    """JSON schemas of documents, by the type of resource that they are for."""
+    """JSON schemas of documents, by the type of resource that they are for.
+
+    Attributes:
+        meta: The schema of the `meta` of a step.
+        begun: What a new resource may begin with: the interpreters of this machine, say.
+    """
 
     resource: dict[str, Json]
     profile: dict[str, Json]
+    meta: Json
+    begun: dict[str, Json]
 
 
 class ResourceDocument(Answer):
-    """Where computing happens: `document` is what was added."""
+    """Where computing happens: `document` is what was added.
+
+    `source` is the file of the administrator that it comes from, where it cannot be changed here.
+    """
 
     id: int
     name: str
     type: Literal["local", "slurm_sudo", "slurm_ssh"]
     warm: bool
     document: Json
+    source: str | None
     created: float
 
     @classmethod
@@ -98,18 +110,20 @@ class ResourceDocument(Answer):
             type=record.document["type"],
             warm=record.warm,
             document=record.document,
+            source=record.source,
             created=record.created,
         )
 
 
 class ProfileDocument(Answer):
-    """As whom computing happens."""
+    """As whom computing happens; `source` is as with resources."""
 
     id: int
     name: str
     resource_id: int
     resource: str
     document: Json
+    source: str | None
     created: float
 
     @classmethod
@@ -121,6 +135,7 @@ class ProfileDocument(Answer):
             resource_id=resource.id,
             resource=resource.name,
             document=record.document,
+            source=record.source,
             created=record.created,
         )
 
@@ -368,6 +383,34 @@ class UnitSummary(Answer):
     peak_memory: int | None
     cpu_seconds: float | None
     node: str | None
+
+
+class TimelineDocument(Answer):
+    """All units of a job in columns, in the order of their indexes: `status[i]` is of `index[i]`.
+
+    Attributes:
+        index: The number of a unit in its job.
+        step: The position of its step.
+        status: Its status, as a position in `statuses`.
+        started: When it started, in seconds after `origin`; null if it has not.
+        ended: When it ended, likewise.
+        node: Where it ran, as a position in `nodes`; null where that is not known.
+        statuses: The statuses that a unit may have.
+        nodes: The names of the nodes.
+        origin: When the first unit started; null if none has.
+        now: The time of the server.
+    """
+
+    index: list[int]
+    step: list[int]
+    status: list[int]
+    started: list[float | None]
+    ended: list[float | None]
+    node: list[int | None]
+    statuses: list[UnitStatus]
+    nodes: list[str]
+    origin: float | None
+    now: float
 
 
 class UnitDocument(UnitSummary):

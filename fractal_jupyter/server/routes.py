@@ -19,6 +19,7 @@ from fractal_jupyter.server.handlers import (
     steps,
     task_groups,
     tasks,
+    timelines,
     units,
     workflows,
 )
@@ -38,6 +39,7 @@ ROUTES: tuple[Route, ...] = (
     *plans.ROUTES,
     *jobs.ROUTES,
     *steps.ROUTES,
+    *timelines.ROUTES,
     *units.ROUTES,
     *logs.ROUTES,
 )

@@ -176,6 +176,19 @@ class Jobs:
             rows = connection.execute(page.offset(offset).limit(limit))
             return [UnitRecord.from_row(row) for row in rows], total
 
+    def unit_times(self, key: int) -> Sequence[sa.Row[Any]]:
+        """When and where all units of a job ran, in the order of their indexes.
+
+        Returns:
+            Rows with `index`, `step`, `status`, `started`, `ended` and `node`.
+        """
+        columns = (
+            units.c[name] for name in ("index", "step", "status", "started", "ended", "node")
+        )
+        query = sa.select(*columns).where(units.c.job_id == key).order_by(units.c.index)
+        with self._database.read() as connection:
+            return connection.execute(query).all()
+
     def unit(self, key: int, index: int) -> UnitRecord:
         """One unit, with its output; raises `NotFound`."""
         query = sa.select(units).where(units.c.job_id == key, units.c.index == index)

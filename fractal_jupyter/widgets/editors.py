@@ -16,12 +16,12 @@ from fractal_jupyter.display.page import Note, Page
 from fractal_jupyter.display.render_html import to_html
 from fractal_jupyter.display.words import counted
 from fractal_jupyter.errors import Ambiguous
+from fractal_jupyter.models.described import document_schema
 from fractal_jupyter.models.documents import Document, problems_in
 from fractal_jupyter.models.problems import Problem
 from fractal_jupyter.models.profile import Profile as ProfileDocument
 from fractal_jupyter.models.resource import Resource as ResourceDocument
 from fractal_jupyter.store.records import ResourceRecord
-from fractal_jupyter.widgets.described import document_schema
 from fractal_jupyter.widgets.form import Form
 from fractal_jupyter.widgets.form_view import FormView
 from fractal_jupyter.widgets.json_view import JsonView

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from fractal_jupyter.widgets.schema import JsonObject
+from fractal_jupyter.models.documents import JsonObject
 
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8,}.*)*)", re.MULTILINE)
 
