@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fractal_jupyter.administration.documents import AdministratorsFiles
 from fractal_jupyter.client.defaults import add_local_resource
-from fractal_jupyter.errors import Ambiguous, InvalidArguments
+from fractal_jupyter.errors import AdministratorsFileWarning, Ambiguous, InvalidArguments
 from fractal_jupyter.models.problems import nearest
 from fractal_jupyter.runner.launch import SupervisorCare
 from fractal_jupyter.store.records import ProfileRecord
@@ -20,6 +22,7 @@ from fractal_jupyter.store.store import Store
 if TYPE_CHECKING:
     from fractal_jupyter.client.datasets import Dataset, Datasets
     from fractal_jupyter.client.jobs import Job, Jobs
+    from fractal_jupyter.client.jupyter import JupyterServer
     from fractal_jupyter.client.plans import Plan
     from fractal_jupyter.client.profiles import Profiles
     from fractal_jupyter.client.resources import Resources
@@ -34,7 +37,9 @@ class Fractal:
     """Run Fractal tasks on OME-Zarr images.
 
     The first use makes a store in this user's Jupyter data directory, with a resource for this
-    machine ("Local resource") and a profile of it ("Local profile").
+    machine ("Local resource") and a profile of it ("Local profile"). Where an administrator keeps
+    resources in files of Jupyter's configuration path, the store gets these instead; files that
+    cannot be used are told in an `AdministratorsFileWarning`.
 
     Args:
         url: SQLAlchemy URL of another store, `"sqlite:////some/folder/fractal.db"`; by default
@@ -53,7 +58,10 @@ class Fractal:
 
     def __init__(self, url: str | None = None, *, profile: str | None = None) -> None:
         self._store = Store(url or os.environ.get(STORE_VARIABLE))
-        add_local_resource(self._store)
+        self._files = AdministratorsFiles(self._store)
+        self._bring_files()
+        if not self._files.have_resources:
+            add_local_resource(self._store)
         self._profile: str | None = None
         if profile is not None:
             self.use(profile)
@@ -112,6 +120,17 @@ class Fractal:
     def url(self) -> str:
         """The URL of the store."""
         return self._store.url
+
+    @property
+    def server(self) -> JupyterServer | None:
+        """The Jupyter server that this kernel belongs to; None where there is none.
+
+        Its extension shows the same as this object as long as both use the same store:
+        `fractal.server.about()["store"]` says which one that is.
+        """
+        from fractal_jupyter.client.jupyter import find_server
+
+        return find_server()
 
     @property
     def profile(self) -> str | None:
@@ -335,7 +354,13 @@ class Fractal:
             **{key: value for key, value in options.items() if value is not None},
         )
 
+    def _bring_files(self) -> None:
+        """See that the administrator's resources and profiles are as their files say."""
+        for problem in self._files.bring():
+            warnings.warn(problem, AdministratorsFileWarning, stacklevel=3)
+
     def _profile_record(self, name: str | None) -> ProfileRecord:
+        self._bring_files()
         name = name or self.profile
         if name is None:
             names = ", ".join(repr(n) for n in self._store.profiles.names())

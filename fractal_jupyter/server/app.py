@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, cast
 
 from jupyter_server.extension.application import ExtensionApp
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 from traitlets import Float, Integer, Unicode
 
+from fractal_jupyter.client.fractal import STORE_VARIABLE
 from fractal_jupyter.server.api import Api
 from fractal_jupyter.server.events import Announcer
 from fractal_jupyter.server.handler import ANNOUNCER_SETTING, API_SETTING, POOLS_SETTING
@@ -64,6 +69,9 @@ class FractalExtension(ExtensionApp):
             largest_page=self.largest_page,
             log_page_bytes=self.log_page_bytes,
         )
+        if self.store_url:
+            # Kernels are started by this process, and are to use the same store.
+            os.environ[STORE_VARIABLE] = _wherever_one_is(self.store_url)
         server = cast("Any", self.serverapp)  # by now there is one
         self._announcer = Announcer(
             lambda: self._api.store,
@@ -90,3 +98,14 @@ class FractalExtension(ExtensionApp):
         await asyncio.to_thread(self._api.close)
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _wherever_one_is(url: str) -> str:
+    """The same URL, for processes that run in other folders: with the absolute path of a file."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:  # said to whoever asks for the store
+        return url
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        parsed = parsed.set(database=str(Path(parsed.database).absolute()))
+    return parsed.render_as_string(hide_password=False)

@@ -17,6 +17,7 @@ export type UnitCounts = Record<UnitStatus, number>;
 export interface IAbout {
   version: string;
   user: string;
+  store: string;
   profile_id: number | null;
 }
 

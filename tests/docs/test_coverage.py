@@ -82,7 +82,7 @@ def public_names(found: type) -> set[str]:
     """The public methods, properties and fields of a class, and what its docstring names so."""
     own = {name for name in vars(found) if not name.startswith("_")}
     if dataclasses.is_dataclass(found):
-        own |= {field.name for field in dataclasses.fields(found)}
+        own |= {f.name for f in dataclasses.fields(found) if not f.name.startswith("_")}
     attributes = re.search(r"Attributes:\n(.*?)(?:\n\s*\n|\Z)", found.__doc__ or "", re.DOTALL)
     if attributes:
         own |= set(re.findall(r"^\s+(\w+):", attributes[1], re.MULTILINE))

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from tornado.httpclient import HTTPClientError, HTTPResponse
 
 from fractal_jupyter import Fractal
+from fractal_jupyter.client.fractal import STORE_VARIABLE
 from fractal_jupyter.server.openapi import openapi_document
 from fractal_jupyter.server.route import BASE_PATH
 from fractal_jupyter.server.routes import ROUTES
@@ -28,7 +29,9 @@ def fractal(tmp_path: Path) -> Iterator[Fractal]:
 
 
 @pytest.fixture
-def jp_server_config(fractal: Fractal) -> dict[str, Any]:
+def jp_server_config(fractal: Fractal, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    # The extension sets it for kernels; here it must not outlive the test.
+    monkeypatch.setenv(STORE_VARIABLE, "")
     return {
         "ServerApp": {"jpserver_extensions": {"fractal_jupyter": True}},
         "FractalExtension": {"store_url": fractal.url},
