@@ -39,6 +39,10 @@
     │   └── LeaseLost             another supervisor has taken over
     └── JobFailed                 raised by `job.raise_for_status()`
 
+And one warning:
+
+    AdministratorsFileWarning     a file of the administrator cannot be used
+
 Each carries one sentence for the user that says what happened, where, and what to do about it.
 """
 
@@ -205,3 +209,7 @@ class LeaseLost(StoreError):
 
 class JobFailed(FractalError):
     """A job did not end well; raised by `job.raise_for_status()`."""
+
+
+class AdministratorsFileWarning(UserWarning):
+    """A file of the administrator cannot be used; the message names it, and what is wrong there."""

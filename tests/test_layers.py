@@ -24,7 +24,7 @@ LAYERS = (
     ("schedulers", "environments"),
     ("store",),
     ("runner",),
-    ("display",),
+    ("administration", "display"),
     ("client",),
     ("magics", "widgets", "server", "demo"),
 )

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fractal_jupyter.administration.documents import AdministratorsFiles
+from fractal_jupyter.administration.opening import AdministratorsFiles
 from fractal_jupyter.client.defaults import add_local_resource
 from fractal_jupyter.errors import AdministratorsFileWarning, Ambiguous, InvalidArguments
 from fractal_jupyter.models.problems import nearest

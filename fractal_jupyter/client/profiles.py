@@ -41,8 +41,14 @@ class Profile(Shown):
         """The document, as it was given."""
         return dict(self._record.document)
 
+    @property
+    def source(self) -> str | None:
+        """The administrator's file that it comes from; None for one that you have added."""
+        return self._record.source
+
     def _line(self) -> str:
-        return f"<Profile {self.name!r} of {self.resource!r}>"
+        whose = ", the administrator's" if self.source else ""
+        return f"<Profile {self.name!r} of {self.resource!r}{whose}>"
 
     def _text(self) -> str:
         from fractal_jupyter.display.text import profiles_text
@@ -109,6 +115,10 @@ class Profiles:
         """Change a profile: replace its document, or only the given fields of it.
 
         `update("old", name="new")` gives it another name.
+
+        Raises:
+            InvalidDocument: The changed document is wrong; the profile stays as it was.
+            NotAllowed: It is the administrator's.
         """
         record = self._store.profiles.get(name)
         if document is not None and fields:
@@ -162,7 +172,12 @@ class Profiles:
         return trust(resource.host, fingerprint)
 
     def remove(self, name: str) -> None:
-        """Remove a profile; raises `InUse` while an unfinished job uses it."""
+        """Remove a profile.
+
+        Raises:
+            InUse: An unfinished job uses it.
+            NotAllowed: It is the administrator's.
+        """
         self._store.profiles.remove(self._store.profiles.get(name))
 
     def editor(self, name: str | None = None, *, resource: str | None = None) -> Any:

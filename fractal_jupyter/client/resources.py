@@ -45,8 +45,14 @@ class Resource(Shown):
         """Whether units may be forked from a process that has done the imports."""
         return self._record.warm
 
+    @property
+    def source(self) -> str | None:
+        """The administrator's file that it comes from; None for one that you have added."""
+        return self._record.source
+
     def _line(self) -> str:
-        return f"<Resource {self.name!r}, {self.type}>"
+        whose = ", the administrator's" if self.source else ""
+        return f"<Resource {self.name!r}, {self.type}{whose}>"
 
     def _text(self) -> str:
         from fractal_jupyter.display.text import resource_text
@@ -121,6 +127,7 @@ class Resources:
 
         Raises:
             InvalidDocument: The changed document is wrong; the resource stays as it was.
+            NotAllowed: It is the administrator's, or of a type that is not allowed.
         """
         record = self._store.resources.get(name)
         if document is not None and fields:
@@ -137,7 +144,12 @@ class Resources:
         )
 
     def remove(self, name: str) -> None:
-        """Remove a resource; raises `InUse` while a profile or a task group needs it."""
+        """Remove a resource.
+
+        Raises:
+            InUse: A profile or a task group needs it.
+            NotAllowed: It is the administrator's.
+        """
         self._store.resources.remove(self._store.resources.get(name))
 
     def check(self, name: str, *, project_dir: str | Path | None = None) -> Listing[Check]:

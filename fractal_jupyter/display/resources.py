@@ -29,6 +29,7 @@ def resource_page(record: ResourceRecord) -> Page:
             Span(TYPES_IN_WORDS.get(kind, kind)),
             *([Span(f"host {record.document['host']}")] if record.document.get("host") else []),
             Span("warm units" if record.warm else "cold units: each process does its own imports"),
+            *([Span(f"the administrator's, from {record.source}")] if record.source else []),
         ),
         blocks=(_document_table(record.document),),
     )
@@ -36,19 +37,21 @@ def resource_page(record: ResourceRecord) -> Page:
 
 def resources_page(records: Sequence[ResourceRecord]) -> Page:
     """Several resources."""
+    owners = _has_owners(records)
     return Page(
         title=counted(len(records), "resource"),
         blocks=(
             Table(
                 columns=(
                     Column(title="Name", grows=True),
+                    *([Column(title="Whose")] * owners),
                     Column(title="Where"),
                     Column(title="Python", line=True),
                     Column(title="Units at a time"),
                     Column(title="Folder of jobs", grows=True),
                     Column(title="Folder of tasks", grows=True),
                 ),
-                rows=tuple(_resource_row(record) for record in records),
+                rows=tuple(_resource_row(record, owners=owners) for record in records),
                 empty="No resources: fractal.resources.add(document) adds one.",
             ),
         ),
@@ -59,18 +62,20 @@ def profiles_page(
     records: Sequence[ProfileRecord], resources: Mapping[int, ResourceRecord]
 ) -> Page:
     """Several profiles; `resources` has their resources by id."""
+    owners = _has_owners(records)
     return Page(
         title=counted(len(records), "profile"),
         blocks=(
             Table(
                 columns=(
                     Column(title="Name", grows=True),
+                    *([Column(title="Whose")] * owners),
                     Column(title="Resource", grows=True),
                     Column(title="Where"),
                     Column(title="User"),
                     Column(title="Remote folders", grows=True),
                 ),
-                rows=tuple(_profile_row(record, resources) for record in records),
+                rows=tuple(_profile_row(record, resources, owners=owners) for record in records),
                 empty="No profiles: fractal.profiles.add(document, resource=…) adds one.",
             ),
         ),
@@ -104,7 +109,7 @@ def checks_page(checks: Sequence[Check]) -> Page:
     )
 
 
-def _resource_row(record: ResourceRecord) -> Row:
+def _resource_row(record: ResourceRecord, *, owners: bool) -> Row:
     document = record.document
     kind = str(document.get("type"))
     closed = bool(document.get("prevent_new_submissions"))
@@ -116,12 +121,22 @@ def _resource_row(record: ResourceRecord) -> Row:
             ),
             joint=" ",
         ),
+        *_owner(record, shown=owners),
         cell(TYPES_IN_WORDS.get(kind, kind), note=str(document.get("host") or "")),
         cell(_pythons(document)),
         cell(_side_by_side(document)),
         cell(document.get("jobs_local_dir"), look="path", tone="soft"),
         cell(document.get("tasks_local_dir"), look="path", tone="soft"),
     )
+
+
+def _has_owners(records: Sequence[ResourceRecord] | Sequence[ProfileRecord]) -> bool:
+    """Whether some come from an administrator: then a column says which."""
+    return any(record.source for record in records)
+
+
+def _owner(record: ResourceRecord | ProfileRecord, *, shown: bool) -> Row:
+    return (cell("administrator" if record.source else "you", tone="soft"),) if shown else ()
 
 
 def _pythons(document: Mapping[str, Any]) -> str:
@@ -138,13 +153,16 @@ def _side_by_side(document: Mapping[str, Any]) -> str:
     return "one per processor" if limit is None else str(limit)
 
 
-def _profile_row(record: ProfileRecord, resources: Mapping[int, ResourceRecord]) -> Row:
+def _profile_row(
+    record: ProfileRecord, resources: Mapping[int, ResourceRecord], *, owners: bool
+) -> Row:
     document = record.document
     resource = resources.get(record.resource_id)
     kind = str(document.get("resource_type"))
     remote = [document[n] for n in ("jobs_remote_dir", "tasks_remote_dir") if document.get(n)]
     return (
         cell(record.name, look="strong"),
+        *_owner(record, shown=owners),
         cell(resource.name if resource else ""),
         cell(TYPES_IN_WORDS.get(kind, kind)),
         cell(document.get("username")),

@@ -11,7 +11,7 @@ import functools
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
@@ -125,8 +125,19 @@ def parse_variant(
     title, content = _read(document, noun=noun)
     kind = content.get(field, MISSING)
     if not isinstance(kind, str) or kind not in variants:
-        raise _invalid(title, [Problem(field, kind, _one_of(variants))])
+        raise invalid(title, [Problem(field, kind, _one_of(variants))])
     return _checked(variants[kind], content, title=title)
+
+
+def read_document(path: Path, *, noun: str) -> JsonObject:
+    """Return the object in a JSON file; raises `InvalidDocument`, whose message names the file."""
+    return _read(path, noun=noun)[1]
+
+
+def invalid(title: str, problems: Sequence[Problem]) -> InvalidDocument:
+    """The error for a document with these problems; `title` is what to call it."""
+    message = f"{title} cannot be used:\n{listing(problems)}"
+    return InvalidDocument(message, problems=problems)
 
 
 def problems_in(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
@@ -151,12 +162,7 @@ def _checked(model: type[_D], content: JsonObject, *, title: str) -> _D:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise _invalid(title, problems_in(error, model)) from None
-
-
-def _invalid(title: str, problems: list[Problem]) -> InvalidDocument:
-    message = f"{title} cannot be used:\n{listing(problems)}"
-    return InvalidDocument(message, problems=problems)
+        raise invalid(title, problems_in(error, model)) from None
 
 
 def _one_of(names: Iterable[str]) -> str:
@@ -244,13 +250,13 @@ def _read(document: object, *, noun: str) -> tuple[str, JsonObject]:
         document = _loads(document, title=title)
     if not isinstance(document, Mapping):
         allowed = "an object {…}, its JSON text, or the path of a JSON file"
-        raise _invalid(title, [Problem("document", document, allowed)])
+        raise invalid(title, [Problem("document", document, allowed)])
     if isinstance(name := document.get("name"), str):
         title = f"{title} ({name[:60]!r})"
     problems: list[Problem] = []
     content: JsonObject = plain_json(document, "", problems)
     if problems:
-        raise _invalid(title, problems)
+        raise invalid(title, problems)
     return title, content
 
 
