@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["tests.slurm.fixtures", "pytest_jupyter.jupyter_server"]
+pytest_plugins = ["tests.slurm.fixtures", "tests.postgresql", "pytest_jupyter.jupyter_server"]
 
 
 @pytest.fixture(scope="session", autouse=True)

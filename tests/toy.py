@@ -82,9 +82,9 @@ def add_task_group(
 
 
 @contextmanager
-def toy_fractal(folder: Path) -> Iterator[Fractal]:
+def toy_fractal(folder: Path, *, url: str | None = None) -> Iterator[Fractal]:
     """A client of a new store with the toy tasks; all its processes are ended afterwards."""
-    fractal = Fractal(f"sqlite:///{folder}/store/fractal.db")
+    fractal = Fractal(url or f"sqlite:///{folder}/store/fractal.db")
     try:
         add_toy_tasks(fractal._store)
         yield fractal

@@ -14,6 +14,7 @@ from fractal_jupyter.errors import SupervisorFailed
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.runner.wake import ring
 from fractal_jupyter.schedulers.processes import alive
+from fractal_jupyter.store.postgresql import LIBPQ_VARIABLES
 from fractal_jupyter.store.store import Store, default_folder
 
 # How the supervisor is told what to do. Not on its command line: the URL of a PostgreSQL store
@@ -22,8 +23,9 @@ STORE_VARIABLE = "FRACTAL_JUPYTER_SUPERVISED_STORE"
 LOG_VARIABLE = "FRACTAL_JUPYTER_SUPERVISOR_LOG"
 IDLE_VARIABLE = "FRACTAL_JUPYTER_SUPERVISOR_IDLE_SECONDS"
 
-# What it needs beside what commands see: SSH_AUTH_SOCK for keys with a passphrase.
-PASSED_ON = ("PYTHONPATH", "SSH_AUTH_SOCK", IDLE_VARIABLE)
+# What it needs beside what commands see: SSH_AUTH_SOCK for keys with a passphrase, and what a
+# PostgreSQL store is reached by. Commands and tasks that it starts do not see these.
+PASSED_ON = ("PYTHONPATH", "SSH_AUTH_SOCK", IDLE_VARIABLE, *LIBPQ_VARIABLES)
 
 # A supervisor whose heartbeat has not changed for this long, on the clock of who waits, is dead.
 SILENCE_SECONDS = 10.0

@@ -1,9 +1,13 @@
-"""One database: connections, transactions, and how SQLite is told to share itself."""
+"""One database: connections, transactions, and how SQLite is told to share itself.
+
+What is different on PostgreSQL is in `postgresql.py`.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import threading
 import weakref
@@ -16,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from fractal_jupyter.errors import StoreError, StoreUnavailable
+from fractal_jupyter.store import postgresql
 
 # Write-ahead logging needs shared memory between all processes that have the file open: on a
 # network file system it loses data. Only file systems known to be local get it.
@@ -41,28 +46,32 @@ _CURES = {
     "SQLITE_NOTADB": _DAMAGED,
 }
 # Errors of statements, which no waiting mends; repositories know what some of them mean.
-_OF_STATEMENTS = (
-    sa.exc.DataError,
-    sa.exc.IntegrityError,
-    sa.exc.NotSupportedError,
-    sa.exc.ProgrammingError,
-)
+_OF_STATEMENTS = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.NotSupportedError)
+# A name and a password at the beginning of a URL, of one that cannot be read, too.
+_CREDENTIALS = re.compile(r"//.*@")
 
 
 class Database:
     """Connections to the database at `url`; usable from any thread.
 
     Args:
-        url: SQLAlchemy URL (`sqlite:///…` or `postgresql+…://…`).
+        url: SQLAlchemy URL (`sqlite:///…` or `postgresql+psycopg://…`).
+
+    Attributes:
+        version: The version of its tables that this process writes; set once it is known to be
+            that. On PostgreSQL, whose tables somebody else may change, each write looks again.
     """
+
+    version: str | None = None
 
     def __init__(self, url: str) -> None:
         try:
             parsed = sa.engine.make_url(url)
-        except sa.exc.ArgumentError as error:
+        except (sa.exc.ArgumentError, ValueError):
             raise StoreError(
-                f"{url!r} is not a database URL; write for instance sqlite:////home/me/fractal.db."
-            ) from error
+                f"{_CREDENTIALS.sub('//…@', url)!r} is not a database URL; write for instance "
+                "sqlite:////home/me/fractal.db."
+            ) from None
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite and parsed.database in (None, "", ":memory:"):
             raise StoreError(
@@ -92,7 +101,7 @@ class Database:
     @property
     def name(self) -> str:
         """What to call the store in messages; without the password that its URL may hold."""
-        return str(self.path or self.engine.url)
+        return str(self.path or postgresql.shown(self.engine.url))
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -101,31 +110,44 @@ class Database:
         Raises:
             StoreUnavailable: The database cannot be read.
         """
-        with self._errors_in_words(), self.engine.connect() as connection:
-            yield connection
+        with self.errors_in_words(), self.engine.connect() as connection:
+            yield connection.execution_options(**({} if self.is_sqlite else postgresql.READING))
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that holds the write lock from its start; committed at the end.
 
         On SQLite a transaction that begins by reading and then writes can fail half-way when
-        somebody else wrote in between: taking the lock first makes others wait instead.
+        somebody else wrote in between: taking the lock first makes others wait instead. On
+        PostgreSQL there is such a lock for each role.
 
         Raises:
+            StoreError: The tables are of another version by now.
             StoreUnavailable: The database cannot be written; nothing was.
         """
-        with self._errors_in_words(), self.engine.connect() as connection:
+        with self.errors_in_words(), self.engine.connect() as connection:
             connection = connection.execution_options(fractal_write=True)
             with connection.begin():
+                if not self.is_sqlite:
+                    self._check_version(postgresql.begin_write(connection))
                 yield connection
 
-    def data_version(self) -> int | None:
-        """A number that changes when another connection has committed; None where unknown.
+    def _check_version(self, found: str | None) -> None:
+        if found != self.version:
+            raise StoreError(
+                f"The tables of the store {self.name} were changed meanwhile: they are of version "
+                f"{found} now, and this process knows {self.version}. Start it again, with the "
+                "version of fractal-jupyter that the administrator of the store uses."
+            )
 
-        Cheap enough to ask ten times a second (microseconds: SQLite reads one counter).
+    def data_version(self) -> int | None:
+        """A number that changes when somebody has written; None where that is not known.
+
+        Cheap enough to ask ten times a second: SQLite reads one counter (microseconds),
+        PostgreSQL one row (a fraction of a millisecond).
         """
         if not self.is_sqlite:
-            return None
+            return postgresql.revision(self.engine)
         try:
             with self._watching:
                 if not self._watcher:
@@ -141,18 +163,26 @@ class Database:
             _close(self.engine, self._watcher)
 
     @contextmanager
-    def _errors_in_words(self) -> Iterator[None]:
+    def errors_in_words(self) -> Iterator[None]:
+        """Say of errors of the database what to do about them."""
         try:
             yield
         except _OF_STATEMENTS:
             raise
         except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
             cause = getattr(error, "orig", None) or error
-            name = getattr(cause, "sqlite_errorname", "")
-            cure = next((cure for known, cure in _CURES.items() if name.startswith(known)), "")
+            cure = _cure(cause) if self.is_sqlite else postgresql.cure(cause)
+            if not cure and isinstance(error, sa.exc.ProgrammingError):
+                raise
+            what = str(cause).strip().rstrip(".")
             raise StoreUnavailable(
-                f"The store {self.name} cannot be used: {cause}. {cure}".rstrip()
+                f"The store {self.name} cannot be used: {what}. {cure}".rstrip()
             ) from error
+
+
+def _cure(error: BaseException) -> str:
+    name = getattr(error, "sqlite_errorname", "")
+    return next((cure for known, cure in _CURES.items() if name.startswith(known)), "")
 
 
 def _close(engine: sa.Engine, watcher: list[sa.Connection]) -> None:
@@ -170,8 +200,8 @@ def _encode(value: object) -> str:
         return json.dumps(value)
 
 
-def _decode(text: str) -> Any:
-    return _raw_decode(text)[0]
+def _decode(text: str | bytes) -> Any:
+    return _raw_decode(text if isinstance(text, str) else text.decode())[0]
 
 
 _raw_decode = json.JSONDecoder().raw_decode
@@ -181,21 +211,13 @@ _JSON: Mapping[str, Any] = {"json_serializer": _encode, "json_deserializer": _de
 
 
 def _engine_of_server(url: sa.URL) -> sa.Engine:
-    shown = url.render_as_string()
-    try:
-        return sa.create_engine(url, pool_pre_ping=True, **_JSON)
-    except ModuleNotFoundError as error:
+    if url.get_backend_name() != "postgresql":
         raise StoreError(
-            f"The store {shown} needs the Python package {error.name!r}, which is not installed "
-            f"here. Install it (pip install {error.name}), or name another driver in the URL: "
-            "postgresql+psycopg2://…."
-        ) from error
-    except sa.exc.NoSuchModuleError as error:
-        raise StoreError(
-            f"{shown} names a kind of database or a driver that there is not ({url.drivername}). "
-            "Stores are SQLite files (sqlite:////home/me/fractal.db) or PostgreSQL databases "
-            "(postgresql+psycopg://me@host/database)."
-        ) from error
+            f"{postgresql.shown(url)} names a kind of database that is not supported "
+            f"({url.drivername}). Stores are SQLite files (sqlite:////home/me/fractal.db) or "
+            "PostgreSQL databases (postgresql+psycopg://me@host/database)."
+        )
+    return postgresql.create_engine(url, **_JSON)
 
 
 def _make_private(path: Path) -> None:

@@ -1,4 +1,8 @@
-"""The version of a store's tables: created, checked, migrated (with a backup before)."""
+"""The version of a store's tables: created, checked, migrated (with a backup before).
+
+Whoever opens a SQLite store does all that. On PostgreSQL it is the administrator's (`sharing.py`);
+others only check.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ HEAD = "0001"
 
 
 def prepare(database: Database) -> None:
-    """Bring the tables of `database` to this version of the package.
+    """Bring the tables of `database`, a SQLite file, to this version of the package.
 
     Raises:
         StoreTooNew: A newer version of the package has written the store.
@@ -29,11 +33,35 @@ def prepare(database: Database) -> None:
     version = current_version(database)
     if version == HEAD:
         return
-    if version is None:
-        _create(database)
-    elif version in _known_versions():
-        _migrate(database, version)
-    else:
+    if version is not None:
+        check_known(database, version)
+        if database.path is not None:
+            backup(database.path, version)
+    with database.write() as connection:
+        if version is not None:
+            migrate(connection)
+        elif version_in(connection) is None:
+            # Still none, under the write lock: several may start together.
+            create(connection)
+
+
+def current_version(database: Database) -> str | None:
+    """The version of the tables in `database`; None when there are none."""
+    with database.read() as connection:
+        return version_in(connection)
+
+
+def version_in(connection: sa.Connection) -> str | None:
+    """The version of the tables that a connection sees; None when there are none."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def check_known(database: Database, version: str) -> None:
+    """Raise `StoreTooNew` if this version of the package does not know that of the tables."""
+    known = {path.stem.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")}
+    if version not in known:
         raise StoreTooNew(
             f"The store {database.name} was written by a newer version of fractal-jupyter "
             f"(its tables are of version {version}, this one knows up to {HEAD}). "
@@ -41,41 +69,24 @@ def prepare(database: Database) -> None:
         )
 
 
-def current_version(database: Database) -> str | None:
-    """The version of the tables in `database`; None when there are none."""
-    with database.read() as connection:
-        if not sa.inspect(connection).has_table("alembic_version"):
-            return None
-        return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+def create(connection: sa.Connection) -> None:
+    """Create the newest tables at once."""
+    metadata.create_all(connection, checkfirst=False)
+    connection.execute(
+        sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    )
+    connection.execute(sa.text("INSERT INTO alembic_version VALUES (:v)"), {"v": HEAD})
 
 
-def _known_versions() -> set[str]:
-    return {path.stem.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")}
-
-
-def _create(database: Database) -> None:
-    """Create the newest tables at once, under the write lock: several may start together."""
-    with database.write() as connection:
-        if sa.inspect(connection).has_table("alembic_version"):
-            return
-        metadata.create_all(connection)
-        connection.execute(
-            sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
-        )
-        connection.execute(sa.text("INSERT INTO alembic_version VALUES (:v)"), {"v": HEAD})
-
-
-def _migrate(database: Database, version: str) -> None:
+def migrate(connection: sa.Connection) -> None:
+    """Bring older tables to the newest version."""
     from alembic import command
     from alembic.config import Config
 
-    if database.path is not None:
-        backup(database.path, version)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with database.write() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def backup(path: Path, version: str) -> Path:

@@ -15,6 +15,7 @@ from fractal_jupyter.store.documents import Profiles, Resources, Workflows
 from fractal_jupyter.store.jobs import Jobs
 from fractal_jupyter.store.leases import Leases
 from fractal_jupyter.store.schema import prepare
+from fractal_jupyter.store.sharing import require_usable
 from fractal_jupyter.store.tables import profiles, resources
 from fractal_jupyter.store.task_groups import Activities, TaskGroups
 
@@ -36,13 +37,19 @@ class Store:
 
     Args:
         url: SQLAlchemy URL of the database; by default this user's own.
+
+    Raises:
+        StoreError: The store cannot be used; the message says who has to do what.
     """
 
     def __init__(self, url: str | None = None) -> None:
         self.database = Database(url or default_url())
         self.url = self.database.url
         try:
-            prepare(self.database)
+            if self.database.is_sqlite:
+                prepare(self.database)
+            else:
+                require_usable(self.database)
         except BaseException:
             self.database.close()
             raise
