@@ -19,7 +19,7 @@ LABEXTENSION := labextension
 LABEXTENSION_SOURCES := $(wildcard $(addprefix $(LABEXTENSION)/,src/* style/* schema/* *.json))
 
 .PHONY: help demo demo-slurm lab test test-faults quick other-pythons slurm slurm-down lint format \
-    bench bench-slurm clean system-packages labextension
+    bench bench-slurm clean system-packages labextension hub-proxy
 .DEFAULT_GOAL := help
 
 help:
@@ -55,7 +55,7 @@ lab: $(VENV)/.demo labextension
 	    --LabApp.default_url="/lab/tree/$$(ls demo-output/01-quickstart.ipynb \
 	        notebooks/01-quickstart.ipynb 2>/dev/null | head -n 1)"
 
-test: system-packages lint labextension
+test: system-packages lint labextension hub-proxy
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not slurm_faults and not browser'
 	$(BIN)/python -m pytest -m browser
 	@$(MAKE) --no-print-directory other-pythons
@@ -130,7 +130,17 @@ $(LABEXTENSION)/dist/package.json: $(LABEXTENSION_SOURCES) $(LABEXTENSION)/node_
 	    { cat build.log; exit 1; }
 	@touch $@
 
+# The proxy of the JupyterHub that tests start; without it they skip, and say so.
+hub-proxy:
+	@command -v npm >/dev/null && $(MAKE) --no-print-directory tests/hub/node_modules/.installed || \
+	    echo 'The proxy of JupyterHub cannot be installed: tests with a hub are left out' >&2
+
+tests/hub/node_modules/.installed: tests/hub/package-lock.json
+	@cd tests/hub && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 clean:
+	rm -rf tests/hub/node_modules
 	rm -rf labextension/node_modules labextension/lib labextension/dist labextension/build.log
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	rm -rf demo-output test-output benchmarks/results

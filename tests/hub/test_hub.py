@@ -1,0 +1,175 @@
+"""Users of a real hub: what they share, what they do not, and what outlives their servers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.hub.conftest import SLURM_USERS
+from tests.hub.hub import Hub, User, refused
+from tests.hub.work import IMAGES, Gate, by_name, collect, ended, submit, units
+from tests.slurm.lock import SECONDS
+from tests.slurm.machine import Cluster
+from tests.toy import wait_until
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def commands(user: User, word: str) -> list[psutil.Process]:
+    """The processes of a user with that word in their command line."""
+    return [process for process in user.processes() if word in " ".join(process.cmdline())]
+
+
+# The administrator's documents
+
+
+def test_users_have_the_administrators_documents_with_their_own_names(
+    hub: Hub, ann: User, bob: User
+) -> None:
+    file = hub.folder / "etc" / "fractal" / "cluster"
+    for user in (ann, bob):
+        profile, resource = by_name(user, "profiles", "Cluster"), by_name(user, "resources", "Here")
+        assert profile["document"]["username"] == SLURM_USERS.get(user.name, user.name)
+        assert profile["source"] == str(file / "profiles" / "me.json")
+        assert resource["document"]["jobs_local_dir"] == f"{user.home}/fractal/jobs"
+        names = [item["name"] for item in user.ask("GET", "resources")["items"]]
+        assert sorted(names) == ["Cluster", "Here"]
+
+
+@pytest.mark.parametrize("noun", ["resources", "profiles"])
+def test_they_are_read_only_over_rest(ann: User, noun: str) -> None:
+    known = by_name(ann, noun, "Cluster")
+    changed = {"document": {**known["document"], "name": "Mine"}}
+    for method, body in (("PUT", changed), ("DELETE", None)):
+        status, answer = refused(method, ann.api(f"{noun}/{known['id']}"), ann.token, body)
+        assert (status, answer["reason"]) == (409, "not_allowed")
+        assert known["source"] in answer["message"]
+    assert by_name(ann, noun, "Cluster") == known
+
+
+# Apart from each other
+
+
+def test_users_see_their_own_jobs_only(ann: User, bob: User) -> None:
+    jobs = {user.name: submit(user, f"of-{user.name}", "Here") for user in (ann, bob)}
+    for user in (ann, bob):
+        job = ended(user, jobs[user.name])
+        assert job["status"] == "done", job["error"]
+        listed = {item["name"] for item in user.ask("GET", "jobs")["items"]}
+        assert f"of-{user.name}" in listed
+        assert not listed & {f"of-{other.name}" for other in (ann, bob) if other is not user}
+
+
+def test_a_token_is_refused_at_the_server_of_another_user(ann: User, bob: User) -> None:
+    for path in ("server", "jobs", "resources"):
+        assert refused("GET", bob.api(path), ann.token)[0] == 403
+        assert refused("GET", bob.api(path), "nonsense")[0] == 403
+
+
+def test_nobody_else_reads_a_store_or_the_folder_of_a_job(ann: User) -> None:
+    ended(ann, submit(ann, "private", "Here"))
+    store = ann.home / ".local" / "share" / "jupyter" / "fractal"
+    (job,) = (ann.home / "fractal" / "jobs").glob("*-private-*")
+    for path in (store, job):
+        assert path.stat().st_uid == ann.uid
+        assert path.stat().st_mode & 0o077 == 0
+
+
+# Kernels
+
+
+def test_a_kernel_uses_the_store_of_its_server(ann: User) -> None:
+    job = submit(ann, "kernel", "Here")
+    ended(ann, job)
+    printed = ann.run(
+        "import json\n"
+        "from fractal_jupyter import Fractal\n"
+        "fractal = Fractal()\n"
+        "fractal.datasets.create('made in a kernel', zarr_dir='/data')\n"
+        "store = fractal.server.about()['store']\n"
+        f"print(json.dumps([fractal.url, store, fractal.jobs.get({job}).status,\n"
+        "    repr(fractal.profiles.get('Cluster'))]))"
+    )
+    url, store, status, profile = json.loads(printed)
+    assert url == f"sqlite:///{store}"
+    assert status == "done"
+    assert profile == "<Profile 'Cluster' of 'Cluster', the administrator's>"
+    assert by_name(ann, "datasets", "made in a kernel")
+
+
+# What outlives a server
+
+
+def test_local_jobs_go_on_while_a_server_is_stopped(ann: User) -> None:
+    """The hub ends the server and its kernels, and nothing else."""
+    gate = Gate(ann, "stopped")
+    job = submit(ann, "stopped", "Here", gate=str(gate.path))
+    gate.wait_for(IMAGES)
+    ann.stop()
+    assert commands(ann, "singleuser") == []
+    assert len(commands(ann, "fractal_jupyter.runner")) == 1
+    assert commands(ann, "worker")
+    gate.open()
+    wait_until(lambda: ann.processes() == [], seconds=60)
+    ann.start()
+    assert ann.ask("GET", f"jobs/{job}")["status"] == "done"
+    assert [unit["status"] for unit in units(ann, job)] == ["done"] * IMAGES
+
+
+def test_a_restarted_server_finds_local_jobs_running(ann: User) -> None:
+    gate = Gate(ann, "running")
+    job = submit(ann, "running", "Here", gate=str(gate.path))
+    gate.wait_for(IMAGES)
+    ann.stop()
+    ann.start()
+    assert ann.ask("GET", f"jobs/{job}")["status"] == "running"
+    gate.open()
+    assert ended(ann, job)["status"] == "done"
+
+
+def test_where_all_is_killed_units_are_interrupted_and_can_be_retried(bob: User) -> None:
+    """As spawners do that end a cgroup, a container or an allocation."""
+    gate = Gate(bob, "killed")
+    job = submit(bob, "killed", "Here", gate=str(gate.path))
+    gate.wait_for(IMAGES)
+    bob.kill_everything()
+    bob.start()
+    after = ended(bob, job)
+    assert after["status"] == "failed"
+    for unit in units(bob, job):
+        assert unit["status"] == "interrupted"
+        assert unit["problem"] == "worker_gone"
+        assert "running when its worker ended" in unit["error"]
+    gate.open()
+    bob.ask("POST", f"jobs/{job}/retry", {})
+    assert ended(bob, job)["status"] == "done"
+
+
+@pytest.mark.timeout(SECONDS + 600)
+def test_slurm_jobs_go_on_where_all_is_killed(cluster: Cluster, bob: User, wheel: Path) -> None:
+    collect(bob, wheel, "Cluster")
+    gate = Gate(bob, "slurm")
+    job = submit(bob, "slurm", "Cluster", gate=str(gate.path))
+    gate.wait_for(1)
+    stop_with_supervisor(bob)
+    bob.start()
+    assert bob.ask("GET", f"jobs/{job}")["status"] == "running"
+    stop_with_supervisor(bob)
+    gate.open()
+    wait_until(lambda: not cluster.jobs(states="pending,running,completing"), seconds=60)
+    bob.start()
+    after = ended(bob, job)
+    assert after["status"] == "done", after["error"]
+
+
+def stop_with_supervisor(user: User) -> None:
+    """Stop a server, and kill what outlives it; not what SLURM runs on this machine."""
+    user.stop()
+    left = commands(user, "fractal_jupyter.runner")
+    assert len(left) == 1
+    for process in left:
+        process.kill()
+    psutil.wait_procs(left, timeout=10)
