@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -118,15 +118,7 @@ class Datasets(NamedRows[DatasetRecord]):
     def add_images(self, dataset_id: int, new: Sequence[Image]) -> None:
         """Append images; raises `AlreadyExists` and adds none when one is known already."""
         with self._database.write() as connection:
-            known = [
-                url
-                for chunk in chunks([image.zarr_url for image in new])
-                for url in connection.execute(
-                    sa.select(images.c.zarr_url).where(
-                        images.c.dataset_id == dataset_id, images.c.zarr_url.in_(chunk)
-                    )
-                ).scalars()
-            ]
+            known = list(_known_urls(connection, dataset_id, [image.zarr_url for image in new]))
             if known:
                 more = f" and {len(known) - 3} more" if len(known) > 3 else ""
                 raise AlreadyExists(
@@ -138,15 +130,12 @@ class Datasets(NamedRows[DatasetRecord]):
     def update_images(self, dataset_id: int, changed: Sequence[Image]) -> None:
         """Replace origin, attributes and types of known images; raises `NotFound`."""
         with self._database.write() as connection:
-            for image in changed:
-                done = connection.execute(
-                    sa.update(images)
-                    .where(images.c.dataset_id == dataset_id, images.c.zarr_url == image.zarr_url)
-                    .values(image_values(image))
-                )
-                if done.rowcount == 0:
-                    raise NotFound(f"The dataset has no image {image.zarr_url}.")
-            _revise(connection, dataset_id)
+            urls = [image.zarr_url for image in changed]
+            known = set(_known_urls(connection, dataset_id, urls))
+            for url in urls:
+                if url not in known:
+                    raise NotFound(f"The dataset has no image {url}.")
+            write_images(connection, dataset_id, changed)
 
     def remove_images(self, dataset_id: int, zarr_urls: Sequence[str]) -> int:
         """Take images off the list (nothing on disk is touched); return how many there were."""
@@ -168,6 +157,18 @@ def _as_json(value: Scalar) -> tuple[str, ...]:
 def chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
     """Cut `values` into pieces that fit into one statement."""
     return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
+
+
+def _known_urls(
+    connection: sa.Connection, dataset_id: int, zarr_urls: Sequence[str]
+) -> Iterator[str]:
+    """Those of the given images that the dataset has."""
+    for chunk in chunks(zarr_urls):
+        yield from connection.execute(
+            sa.select(images.c.zarr_url).where(
+                images.c.dataset_id == dataset_id, images.c.zarr_url.in_(chunk)
+            )
+        ).scalars()
 
 
 def image_values(image: Image) -> dict[str, Any]:

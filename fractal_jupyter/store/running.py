@@ -15,7 +15,6 @@ from fractal_jupyter.errors import StoreError
 from fractal_jupyter.models.images import Image
 from fractal_jupyter.store.database import Database
 from fractal_jupyter.store.datasets import (
-    chunks,
     delete_images,
     insert_images,
     read_images,
@@ -318,32 +317,33 @@ class Running:
         planned: Sequence[tuple[int, str, Sequence[int]]],
     ) -> list[BatchRecord]:
         """Record the intent to submit batches, given as (number, folder, unit indexes)."""
-        added = []
+        rows = [
+            {
+                "job_id": step.job_id,
+                "step": step.position,
+                "phase": phase,
+                "number": number,
+                "name": name,
+                "folder": folder,
+                "status": "planned",
+                "submissions": 0,
+                "fruitless": 0,
+                "positions": {},
+            }
+            for number, folder, _ in planned
+        ]
+        if not rows:
+            return []
+        insert = sa.insert(batches).returning(*batches.c, sort_by_parameter_order=True)
         with self._write() as connection:
-            for number, folder, indexes in planned:
-                row = connection.execute(
-                    sa.insert(batches)
-                    .values(
-                        job_id=step.job_id,
-                        step=step.position,
-                        phase=phase,
-                        number=number,
-                        name=name,
-                        folder=folder,
-                        status="planned",
-                        submissions=0,
-                        fruitless=0,
-                        positions={},
-                    )
-                    .returning(*batches.c)
-                ).one()
-                added.append(BatchRecord.from_row(row))
-                for chunk in chunks(indexes):
-                    connection.execute(
-                        sa.update(units)
-                        .where(units.c.job_id == step.job_id, units.c.index.in_(chunk))
-                        .values(batch_id=row.id)
-                    )
+            added = [BatchRecord.from_row(row) for row in connection.execute(insert, rows)]
+            of_units = [
+                {"of_job": step.job_id, "unit": index, "new_batch_id": batch.id}
+                for batch, (_, _, indexes) in zip(added, planned, strict=True)
+                for index in indexes
+            ]
+            if of_units:
+                connection.execute(_update_units(("batch_id",)), of_units)
         return added
 
     def open_batches(
@@ -407,8 +407,9 @@ class Running:
                 )
             if mode is not None:
                 _update_step(connection, step.job_id, step.position, mode=mode)
-            for key, position in positions.items():
-                connection.execute(_UPDATE_POSITIONS, {"batch": key, "read": dict(position)})
+            if positions:
+                read = [{"batch": key, "read": dict(at)} for key, at in positions.items()]
+                connection.execute(_UPDATE_POSITIONS, read)
 
 
 # What runs in every round, several times a second: putting a statement together takes longer than

@@ -28,12 +28,14 @@ metadata = MetaData(
     }
 )
 
+# SQLite numbers rows by itself where a key is an INTEGER, which has 64 bits there.
+Id = BigInteger().with_variant(Integer, "sqlite")
 # Times are seconds since the epoch (UTC), as `time.time()` gives them.
 
 resources = Table(
     "resources",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("name", String, nullable=False, unique=True),
     Column("document", JSON, nullable=False),
     Column("warm", Boolean, nullable=False),
@@ -45,7 +47,7 @@ resources = Table(
 profiles = Table(
     "profiles",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("name", String, nullable=False, unique=True),
     Column("resource_id", ForeignKey("resources.id"), nullable=False),
     Column("document", JSON, nullable=False),
@@ -56,7 +58,7 @@ profiles = Table(
 task_groups = Table(
     "task_groups",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("resource_id", ForeignKey("resources.id"), nullable=False, index=True),
     Column("package", String, nullable=False),
     Column("version", String),
@@ -77,7 +79,7 @@ task_groups = Table(
 activities = Table(
     "activities",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("task_group_id", ForeignKey("task_groups.id", ondelete="SET NULL"), index=True),
     Column("action", String, nullable=False),
     Column("subject", String, nullable=False),
@@ -93,7 +95,7 @@ activities = Table(
 tasks = Table(
     "tasks",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column(
         "task_group_id",
         ForeignKey("task_groups.id", ondelete="CASCADE"),
@@ -107,7 +109,7 @@ tasks = Table(
 datasets = Table(
     "datasets",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("name", String, nullable=False, unique=True),
     Column("zarr_dir", String, nullable=False),
     Column("project_dir", String, nullable=False),
@@ -118,7 +120,7 @@ datasets = Table(
 images = Table(
     "images",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("dataset_id", ForeignKey("datasets.id", ondelete="CASCADE"), nullable=False),
     Column("zarr_url", String, nullable=False),
     Column("origin", String),
@@ -130,7 +132,7 @@ images = Table(
 workflows = Table(
     "workflows",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("name", String, nullable=False, unique=True),
     Column("steps", JSON, nullable=False),
     Column("created", Float, nullable=False),
@@ -139,7 +141,7 @@ workflows = Table(
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("owner", String, nullable=False),
     Column("name", String, nullable=False),
     Column("status", String, nullable=False),
@@ -192,13 +194,13 @@ units = Table(
     Column("index", Integer, primary_key=True),
     Column("step", Integer, nullable=False),
     Column("phase", String, nullable=False),
-    Column("batch_id", Integer),
+    Column("batch_id", Id),
     Column("zarr_url", String),
     Column("args", JSON, nullable=False),
     Column("status", String, nullable=False),
     Column("error", Text),
     Column("problem", String),
-    Column("exit_code", Integer),
+    Column("exit_code", BigInteger),
     Column("signal", Integer),
     Column("started", Float),
     Column("ended", Float),
@@ -214,7 +216,7 @@ units = Table(
 batches = Table(
     "batches",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("step", Integer, nullable=False),
     Column("phase", String, nullable=False),

@@ -8,12 +8,14 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     """Bring the tables to this version."""
     op.create_table(
         "datasets",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", ID, nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("zarr_dir", sa.String(), nullable=False),
         sa.Column("project_dir", sa.String(), nullable=False),
@@ -35,7 +37,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "resources",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", ID, nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
         sa.Column("warm", sa.Boolean(), nullable=False),
@@ -46,7 +48,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "workflows",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", ID, nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("steps", sa.JSON(), nullable=False),
         sa.Column("created", sa.Float(), nullable=False),
@@ -55,8 +57,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "images",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("dataset_id", sa.Integer(), nullable=False),
+        sa.Column("id", ID, nullable=False),
+        sa.Column("dataset_id", ID, nullable=False),
         sa.Column("zarr_url", sa.String(), nullable=False),
         sa.Column("origin", sa.String(), nullable=True),
         sa.Column("attributes", sa.JSON(), nullable=False),
@@ -69,13 +71,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "jobs",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", ID, nullable=False),
         sa.Column("owner", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("waiting_for", sa.Text(), nullable=True),
-        sa.Column("dataset_id", sa.Integer(), nullable=False),
+        sa.Column("dataset_id", ID, nullable=False),
         sa.Column("dataset_name", sa.String(), nullable=False),
         sa.Column("resource_name", sa.String(), nullable=False),
         sa.Column("profile_name", sa.String(), nullable=False),
@@ -96,9 +98,9 @@ def upgrade() -> None:
 
     op.create_table(
         "profiles",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", ID, nullable=False),
         sa.Column("name", sa.String(), nullable=False),
-        sa.Column("resource_id", sa.Integer(), nullable=False),
+        sa.Column("resource_id", ID, nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
         sa.Column("source", sa.String(), nullable=True),
         sa.Column("created", sa.Float(), nullable=False),
@@ -110,8 +112,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "task_groups",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("resource_id", sa.Integer(), nullable=False),
+        sa.Column("id", ID, nullable=False),
+        sa.Column("resource_id", ID, nullable=False),
         sa.Column("package", sa.String(), nullable=False),
         sa.Column("version", sa.String(), nullable=True),
         sa.Column("origin", sa.String(), nullable=False),
@@ -139,8 +141,8 @@ def upgrade() -> None:
 
     op.create_table(
         "activities",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("task_group_id", sa.Integer(), nullable=True),
+        sa.Column("id", ID, nullable=False),
+        sa.Column("task_group_id", ID, nullable=True),
         sa.Column("action", sa.String(), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
@@ -165,8 +167,8 @@ def upgrade() -> None:
 
     op.create_table(
         "batches",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("job_id", sa.Integer(), nullable=False),
+        sa.Column("id", ID, nullable=False),
+        sa.Column("job_id", ID, nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("phase", sa.String(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
@@ -190,7 +192,7 @@ def upgrade() -> None:
 
     op.create_table(
         "steps",
-        sa.Column("job_id", sa.Integer(), nullable=False),
+        sa.Column("job_id", ID, nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("task_name", sa.String(), nullable=False),
         sa.Column("package", sa.String(), nullable=False),
@@ -217,8 +219,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "tasks",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("task_group_id", sa.Integer(), nullable=False),
+        sa.Column("id", ID, nullable=False),
+        sa.Column("task_group_id", ID, nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("entry", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -235,17 +237,17 @@ def upgrade() -> None:
 
     op.create_table(
         "units",
-        sa.Column("job_id", sa.Integer(), nullable=False),
+        sa.Column("job_id", ID, nullable=False),
         sa.Column("index", sa.Integer(), nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("phase", sa.String(), nullable=False),
-        sa.Column("batch_id", sa.Integer(), nullable=True),
+        sa.Column("batch_id", ID, nullable=True),
         sa.Column("zarr_url", sa.String(), nullable=True),
         sa.Column("args", sa.JSON(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("problem", sa.String(), nullable=True),
-        sa.Column("exit_code", sa.Integer(), nullable=True),
+        sa.Column("exit_code", sa.BigInteger(), nullable=True),
         sa.Column("signal", sa.Integer(), nullable=True),
         sa.Column("started", sa.Float(), nullable=True),
         sa.Column("ended", sa.Float(), nullable=True),
