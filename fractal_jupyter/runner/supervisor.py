@@ -66,12 +66,14 @@ class Drive:
         started: When that began (`time.monotonic()`).
         failures: How often in a row it could not be driven.
         not_before: When it may be tried again.
+        unsaid: Why it waits, as long as the store could not be told.
     """
 
     thread: threading.Thread
     started: float
     failures: int = 0
     not_before: float = 0.0
+    unsaid: str = ""
 
 
 @dataclass(slots=True)
@@ -150,7 +152,10 @@ class Supervisor:
 
     def _start(self, job: JobRecord) -> None:
         known = self.drives.get(job.id)
-        if known is not None and (known.thread.is_alive() or time.monotonic() < known.not_before):
+        if known is not None and known.thread.is_alive():
+            return
+        if known is not None and time.monotonic() < known.not_before:
+            self._say_why(job, known)
             return
         alive_count = sum(d.thread.is_alive() for d in self.drives.values())
         if alive_count >= MOST_JOBS_AT_ONCE or not self._may_run(job):
@@ -198,8 +203,15 @@ class Supervisor:
         pause = min(2.0**entry.failures, LONGEST_BACK_OFF_SECONDS)
         entry.not_before = time.monotonic() + pause
         log.exception("job %s: the next attempt is in %.0f s", job.id, pause, exc_info=error)
-        with contextlib.suppress(StoreError):
-            self.running.set_waiting(job.id, f"cannot go on for now, and will try again: {error}")
+        entry.unsaid = f"cannot go on for now, and will try again: {error}"
+        self._say_why(job, entry)
+
+    def _say_why(self, job: JobRecord, entry: Drive) -> None:
+        """Tell the store why a job waits; when that does not work, later."""
+        if entry.unsaid:
+            with contextlib.suppress(StoreError):
+                self.running.set_waiting(job.id, entry.unsaid)
+                entry.unsaid = ""
 
     def stop(self, *_: Any) -> None:
         """End soon; jobs go on under the next supervisor. Safe to call from a signal handler."""
