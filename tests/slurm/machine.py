@@ -170,6 +170,28 @@ class Cluster:
         """Start it, and wait until it answers."""
         run(SCRIPT, "start-ctld")
 
+    @contextmanager
+    def forgetting(self) -> Iterator[None]:
+        """A controller that is killed at the end, and comes back with the state of the beginning.
+
+        Jobs of this time run on, unknown to it.
+        """
+        run(SCRIPT, "keep-state")
+        try:
+            yield
+        finally:
+            run(SCRIPT, "lose-state")
+
+    def restart_nodes(self) -> None:
+        """Start the daemons of all nodes anew.
+
+        They refuse jobs whose numbers they have seen, and a controller that forgets uses numbers
+        again.
+        """
+        for name in sorted(set(run("sinfo", "--noheader", "--Node", "--format=%N").split())):
+            self.kill_node(name)
+            self.start_node(name)
+
     def kill_node(self, name: str) -> None:
         """Kill the daemon of a node; its jobs run on, and nobody hears of them."""
         run(SCRIPT, "kill-node", name)

@@ -94,14 +94,17 @@ def test_a_controller_that_has_forgotten_the_job(
     fractal: Fractal, cluster: Cluster, shared_folder: Path, diary: Diary
 ) -> None:
     """Killed before it saved it: the heartbeats of the workers say that they live."""
-    job = submit_held(fractal, shared_folder, diary)
-    cluster.kill_controller()
-    cluster.start_controller()
-    wait_until(lambda: not waits(fractal, job), seconds=60)
-    diary.let_go()
-    job.wait(120)
-    assert_survived(fractal, job, cluster, diary)
-    assert set(diary.times("start").values()) == {1}
+    with cluster.forgetting():
+        job = submit_held(fractal, shared_folder, diary)
+    try:
+        wait_until(lambda: not waits(fractal, job), seconds=60)
+        assert not arrays_in_queue(job)
+        diary.let_go()
+        job.wait(120)
+        assert_survived(fractal, job, cluster, diary)
+        assert set(diary.times("start").values()) == {1}
+    finally:
+        cluster.restart_nodes()
 
 
 @pytest.mark.slurm_faults
