@@ -19,6 +19,7 @@ Comments, which readers do not see, say what an example needs:
   packages from PyPI, and is run by the slow tests only;
 - `<!-- store: toys -->` at the top of a page: the store has the toy tasks of the tests;
 - `<!-- store: slurm -->`: the toy tasks on the cluster of `docs/slurm.md`, which is not there;
+- `<!-- store: hub -->`: none, but the files of `docs/jupyterhub.md` are in `etc/jupyter`;
 - `<!-- store: core -->`: the store has fractal-tasks-core. By default there is no store yet.
 """
 
@@ -63,7 +64,7 @@ class Page:
         name: Its path below the project, `docs/faq.md`.
         text: All of it.
         blocks: Its blocks of code, in order.
-        store: What the store has before the first example: `new`, `toys`, `slurm` or `core`.
+        store: What the store has before the first example: `new`, `toys`, `slurm`, `hub` or `core`.
     """
 
     name: str

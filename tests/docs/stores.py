@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,11 @@ def page_home(
         fractal.close()
     elif kind == "slurm":
         _add_cluster(path)
+    elif kind == "hub":
+        for name, text in hub_files().items():
+            file = home / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
     elif kind == "core":
         shutil.copy(core_store(factory), path)
     elif slow:
@@ -57,6 +63,15 @@ def page_home(
             store = Store(f"sqlite:///{found}")
             end_everything(store)
             store.close()
+
+
+def hub_files() -> dict[str, str]:
+    """The files of an administrator that `docs/jupyterhub.md` shows, by path without the slash."""
+    page = next(page for page in read_pages() if page.name == "docs/jupyterhub.md")
+    shown = re.findall(
+        r"^`/(etc/[^`]+)`:\n\n```json\n(.*?)^```", page.text, re.DOTALL | re.MULTILINE
+    )
+    return dict(shown)
 
 
 def _add_cluster(path: Path) -> None:
