@@ -24,7 +24,7 @@ from benchmarks.common import (
     supervisor,
 )
 from fractal_jupyter import Fractal
-from fractal_jupyter.client.fractal import STORE_VARIABLE
+from fractal_jupyter.store.store import STORE_VARIABLE
 
 CLIENT = """
 import time

@@ -16,7 +16,7 @@ from fractal_jupyter.errors import AdministratorsFileWarning, Ambiguous, Invalid
 from fractal_jupyter.models.problems import nearest
 from fractal_jupyter.runner.launch import SupervisorCare
 from fractal_jupyter.store.records import ProfileRecord
-from fractal_jupyter.store.store import Store
+from fractal_jupyter.store.store import STORE_VARIABLE, Store
 
 # Imported when they are used: `Fractal()` is the first line of every notebook, and waited for.
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from fractal_jupyter.client.tasks import Task, TaskGroup, TaskGroups, Tasks
     from fractal_jupyter.client.workflows import Workflow, Workflows
     from fractal_jupyter.runner.submission import JobRequest
-
-STORE_VARIABLE = "FRACTAL_JUPYTER_STORE"
 
 
 class Fractal:

@@ -134,6 +134,13 @@ class Job:
         wake_supervisor(self._store)
         return self
 
+    def code(self) -> LogText:
+        """The cell that submits the same: what a panel or a form has submitted, as Python."""
+        from fractal_jupyter.client.code import job_code
+
+        record = self._record
+        return LogText(job_code(self._store, record), title=f"The cell of job {record.id}")
+
     def retry(self, *, meta: Mapping[str, Any] | None = None) -> Job:
         """Run again what of the job did not succeed, and then the steps that are left.
 

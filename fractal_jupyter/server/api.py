@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-
-from sqlalchemy.engine import make_url
 
 from fractal_jupyter.client import Fractal
-from fractal_jupyter.client.fractal import STORE_VARIABLE
 from fractal_jupyter.errors import NotFound
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.server.actions import Actions
 from fractal_jupyter.store.records import JobRecord
-from fractal_jupyter.store.store import Store, default_url
+from fractal_jupyter.store.store import Store
 
 
 @dataclass
@@ -59,16 +54,6 @@ class Api:
     def actions(self) -> Actions:
         """What was begun by a request and goes on after it."""
         return Actions(lambda: self.store)
-
-    @property
-    def url_in_code(self) -> str | None:
-        """The URL that a cell must give to `Fractal`; None where it finds the store by itself.
-
-        That of a server is left out as well: it may hold a password.
-        """
-        own = make_url(os.environ.get(STORE_VARIABLE) or default_url()).database
-        path = self.store.database.path
-        return None if path is None or path == Path(own or "").absolute() else self.store.url
 
     def page(self, limit: int | None) -> int:
         """How many items a page gets."""

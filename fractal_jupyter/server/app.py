@@ -13,11 +13,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from traitlets import Float, Integer, Unicode
 
-from fractal_jupyter.client.fractal import STORE_VARIABLE
 from fractal_jupyter.server.api import Api
 from fractal_jupyter.server.events import Announcer
 from fractal_jupyter.server.handler import ANNOUNCER_SETTING, API_SETTING, POOLS_SETTING
 from fractal_jupyter.server.routes import handlers
+from fractal_jupyter.store.store import STORE_VARIABLE
 
 
 class FractalExtension(ExtensionApp):

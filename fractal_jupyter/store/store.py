@@ -19,6 +19,9 @@ from fractal_jupyter.store.sharing import require_usable
 from fractal_jupyter.store.tables import profiles, resources
 from fractal_jupyter.store.task_groups import Activities, TaskGroups
 
+# The environment variable that names the store of `Fractal()`.
+STORE_VARIABLE = "FRACTAL_JUPYTER_STORE"
+
 
 def default_folder() -> Path:
     """The folder of this user's store: `fractal` in Jupyter's data directory."""

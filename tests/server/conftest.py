@@ -13,10 +13,10 @@ from jsonschema import Draft202012Validator
 from tornado.httpclient import HTTPClientError, HTTPResponse
 
 from fractal_jupyter import Fractal
-from fractal_jupyter.client.fractal import STORE_VARIABLE
 from fractal_jupyter.server.openapi import openapi_document
 from fractal_jupyter.server.route import BASE_PATH
 from fractal_jupyter.server.routes import ROUTES
+from fractal_jupyter.store.store import STORE_VARIABLE
 from tests.toy import toy_fractal
 
 Call = Callable[..., Awaitable[HTTPResponse]]

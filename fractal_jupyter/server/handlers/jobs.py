@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import Field
 
+from fractal_jupyter.client.code import job_code
 from fractal_jupyter.client.jobs import SHOWN_BAD_UNITS, Job
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.code import submission_code
 from fractal_jupyter.server.documents import (
     JobDocument,
     JobsPage,
@@ -107,7 +107,7 @@ def _document(api: Api, key: int) -> JobDocument:
         type_filters=record.request["type_filters"],
         attribute_filters=record.request["attribute_filters"],
         bad_units=[UnitSummary.model_validate(unit) for unit in bad],
-        code=submission_code(record, steps, url=api.url_in_code),
+        code=job_code(api.store, record),
     )
 
 

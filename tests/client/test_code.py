@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from fractal_jupyter import Fractal
+from fractal_jupyter.client.code import literal, submission_code
 from fractal_jupyter.client.jobs import Job
-from fractal_jupyter.server.code import literal, submission_code
 from fractal_jupyter.store.records import JobRecord
 from tests.toy import make_dataset
 

@@ -1,12 +1,17 @@
-"""The Python cell that would submit what was submitted: pure."""
+"""The Python cell that would submit what was submitted."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from sqlalchemy.engine import make_url
 
 from fractal_jupyter.models.workflow import StepMeta
 from fractal_jupyter.store.records import JobRecord, StepRecord
+from fractal_jupyter.store.store import STORE_VARIABLE, Store, default_url
 
 BYTES_PER_MB = 1024 * 1024
 WIDTH = 88
@@ -15,8 +20,23 @@ _METAS = ("meta_non_parallel", "meta_parallel")
 Json = dict[str, Any]
 
 
+def job_code(store: Store, job: JobRecord) -> str:
+    """The cell that submits the same as a job of the store."""
+    return submission_code(job, store.jobs.steps(job.id), url=_url_to_give(store))
+
+
+def _url_to_give(store: Store) -> str | None:
+    """The URL that a cell must give to `Fractal`; None where it finds the store by itself.
+
+    That of a server is left out as well: it may hold a password.
+    """
+    own = make_url(os.environ.get(STORE_VARIABLE) or default_url()).database
+    path = store.database.path
+    return None if path is None or path == Path(own or "").absolute() else store.url
+
+
 def submission_code(job: JobRecord, steps: Sequence[StepRecord], *, url: str | None) -> str:
-    """The cell that submits the same as a job.
+    """The cell that submits the same as a job: pure.
 
     Args:
         job: The job.
