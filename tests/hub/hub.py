@@ -132,13 +132,13 @@ class User:
         wait_until(lambda: self._about()["server"] is None and not self._is_pending())
 
     def processes(self) -> list[psutil.Process]:
-        """All processes of the user."""
-        found = []
-        for process in psutil.process_iter(["uids"]):
-            uids = process.info["uids"]
-            if uids is not None and uids.real == self.uid:
-                found.append(process)
-        return found
+        """All processes of the user; not those that have ended, and that nobody has looked at."""
+        return [
+            process
+            for process in psutil.process_iter(["uids", "status"])
+            if process.info["uids"].real == self.uid
+            and process.info["status"] != psutil.STATUS_ZOMBIE
+        ]
 
     def kill_everything(self) -> None:
         """Kill all processes of the user, as spawners do that end a cgroup or a container."""
