@@ -12,6 +12,8 @@ export type UnitStatus =
   | 'failed'
   | 'cancelled'
   | 'interrupted';
+/** What a document is of. */
+export type Noun = 'resource' | 'profile';
 export type UnitCounts = Record<UnitStatus, number>;
 
 export interface IAbout {
@@ -21,11 +23,37 @@ export interface IAbout {
   profile_id: number | null;
 }
 
-export interface IProfile {
+/** A resource or a profile; `source` is the file of the administrator that it comes from. */
+export interface IPlace {
   id: number;
   name: string;
+  document: Json;
+  source: string | null;
+}
+
+export interface IResource extends IPlace {
+  type: string;
+}
+
+export interface IProfile extends IPlace {
   resource_id: number;
   resource: string;
+}
+
+/** JSON schemas of documents by types of resources, and what a new resource begins with. */
+export interface ISchemas {
+  resource: Record<string, Json>;
+  profile: Record<string, Json>;
+  meta: Json;
+  begun: Record<string, Json>;
+}
+
+/** One thing that was tried. */
+export interface ICheck {
+  subject: string;
+  ok: boolean;
+  found: string;
+  cure: string;
 }
 
 export interface ITaskGroup {
@@ -55,6 +83,13 @@ export interface ITask extends ITaskSummary {
   docs_link: string | null;
   args_schema_non_parallel: Json | null;
   args_schema_parallel: Json | null;
+}
+
+export interface IWorkflow {
+  id: number;
+  name: string;
+  /** As they were given: `task`, and what belongs to it. */
+  steps: Json[];
 }
 
 export interface IDataset {
@@ -123,6 +158,21 @@ export interface IUnit {
   node: string | null;
 }
 
+/** All units of a job in columns: `status[i]` is that of unit `index[i]`, as a place in `statuses`. */
+export interface ITimeline {
+  index: number[];
+  step: number[];
+  status: number[];
+  /** Seconds after `origin`. */
+  started: (number | null)[];
+  ended: (number | null)[];
+  node: (number | null)[];
+  statuses: UnitStatus[];
+  nodes: string[];
+  origin: number | null;
+  now: number;
+}
+
 export interface IPlan {
   steps: {
     position: number;
@@ -142,8 +192,10 @@ export interface IJobsPage extends IPage<IJobSummary> {
   counts: Partial<Record<JobStatus, number>>;
 }
 
+/** Either a task with its arguments, or a workflow. */
 export interface ISubmission {
-  task_id: number;
+  task_id?: number;
+  workflow_id?: number;
   dataset_id: number;
   profile_id?: number;
   args_non_parallel?: Json;
@@ -181,10 +233,13 @@ export class Api {
   constructor(private readonly settings: ServerConnection.ISettings) {}
 
   about = () => this.get<IAbout>('server');
+  schemas = () => (this.schemasOnce ??= this.get<ISchemas>('schemas').catch(this.forgetSchemas));
+  resources = () => this.items<IResource>('resources');
   profiles = () => this.items<IProfile>('profiles');
   taskGroups = () => this.items<ITaskGroup>('task_groups');
   tasks = () => this.items<ITaskSummary>('tasks');
   task = (id: number) => this.get<ITask>(`tasks/${id}`);
+  workflows = () => this.items<IWorkflow>('workflows');
   datasets = () => this.items<IDataset>('datasets');
   activity = (id: number) => this.get<IActivity>(`activities/${id}`);
   job = (id: number) => this.get<IJob>(`jobs/${id}`);
@@ -192,7 +247,21 @@ export class Api {
     this.get<IJobsPage>('jobs', query);
   units = (job: number, query: { limit: number; offset: number; status: string[]; step?: number }) =>
     this.get<IPage<IUnit>>(`jobs/${job}/units`, query);
+  timeline = (job: number) => this.get<ITimeline>(`jobs/${job}/timeline`);
   unit = (job: number, index: number) => this.get<IUnit>(`jobs/${job}/units/${index}`);
+
+  addResource = (document: Json) => this.post<IResource>('resources', { document });
+  addProfile = (document: Json, resource: number) =>
+    this.post<IProfile>('profiles', { document, resource_id: resource });
+  /** Replace the document of a resource or a profile. */
+  replace = (noun: Noun, id: number, document: Json) =>
+    this.put<IPlace>(`${noun}s/${id}`, { document });
+  remove = (noun: Noun | 'workflow', id: number) => this.delete(`${noun}s/${id}`);
+  check = (noun: Noun, id: number, dataset?: number) =>
+    this.post<IActivity>(`${noun}s/${id}/check`, { dataset_id: dataset });
+
+  addWorkflow = (name: string, steps: Json[]) => this.post<IWorkflow>('workflows', { name, steps });
+  changeWorkflow = (id: number, steps: Json[]) => this.put<IWorkflow>(`workflows/${id}`, { steps });
 
   collect = (body: { requirement: string; profile_id?: number }) =>
     this.post<IActivity>('task_groups', body);
@@ -203,7 +272,7 @@ export class Api {
   plan = (body: ISubmission) => this.post<IPlan>('plans', body);
   submit = (body: ISubmission) => this.post<IJob>('jobs', body);
   cancel = (job: number) => this.post<IJob>(`jobs/${job}/cancel`);
-  retry = (job: number) => this.post<IJob>(`jobs/${job}/retry`, {});
+  retry = (job: number, meta?: Json) => this.post<IJob>(`jobs/${job}/retry`, { meta });
 
   /** Read a part of the log at `path`: from `offset` on, or its end if there is no offset. */
   async log(path: string, offset: number | null): Promise<ILogPart> {
@@ -230,6 +299,14 @@ export class Api {
     return (await this.ask(path, {}, init)).json();
   }
 
+  private async put<T>(path: string, body: unknown): Promise<T> {
+    return (await this.ask(path, {}, { method: 'PUT', body: JSON.stringify(body) })).json();
+  }
+
+  private async delete(path: string): Promise<void> {
+    await this.ask(path, {}, { method: 'DELETE' });
+  }
+
   private async ask(path: string, query: Query, init: RequestInit = {}): Promise<Response> {
     const url = URLExt.join(this.settings.baseUrl, 'fractal/api', path) + queryText(query);
     const response = await ServerConnection.makeRequest(url, init, this.settings);
@@ -238,6 +315,14 @@ export class Api {
     }
     return response;
   }
+
+  private readonly forgetSchemas = (reason: unknown): never => {
+    this.schemasOnce = undefined;
+    throw reason;
+  };
+
+  /** They are the same as long as the server runs. */
+  private schemasOnce: Promise<ISchemas> | undefined;
 }
 
 function queryText(query: Query): string {

@@ -2,10 +2,10 @@
 
 import React, { useId, useState } from 'react';
 
-import { ApiError, IDataset, IFieldProblem } from './api';
+import { IDataset } from './api';
+import { IRefusal, refusalOf } from './draft';
 import { Form } from './form';
 import { useFractal } from './fractal';
-import { messageOf } from './live';
 import { ActionButton, Problem } from './parts';
 import { useProfiles } from './profile';
 
@@ -32,7 +32,7 @@ export function NewDataset(props: { made: (dataset: IDataset) => void }): JSX.El
   const { active } = useProfiles();
   const [value, setValue] = useState<Record<string, unknown>>({});
   const [scan, setScan] = useState(true);
-  const [refused, setRefused] = useState<{ message: string; fields: IFieldProblem[] } | null>(null);
+  const [refused, setRefused] = useState<IRefusal | null>(null);
   const id = useId();
   const add = async () => {
     try {
@@ -43,10 +43,7 @@ export function NewDataset(props: { made: (dataset: IDataset) => void }): JSX.El
       changes.everything();
       props.made(dataset);
     } catch (reason) {
-      setRefused({
-        message: messageOf(reason),
-        fields: reason instanceof ApiError ? reason.fields : []
-      });
+      setRefused(refusalOf(reason));
     }
   };
   return (
@@ -56,7 +53,7 @@ export function NewDataset(props: { made: (dataset: IDataset) => void }): JSX.El
         path=""
         value={value}
         change={setValue}
-        problems={(refused?.fields ?? []).map(one => ({ ...one, path: `.${one.path}` }))}
+        problems={refused?.fields ?? []}
         hidden={[]}
       />
       <label htmlFor={id}>

@@ -88,7 +88,8 @@ function Fields(props: IFieldProps): JSX.Element {
 }
 
 function childPath(path: string, name: string): string {
-  return /^[\p{L}_][\p{L}\p{N}_]*$/u.test(name) ? `${path}.${name}` : `${path}['${name}']`;
+  const plain = /^[\p{L}_][\p{L}\p{N}_]*$/u.test(name);
+  return plain ? [path, name].filter(Boolean).join('.') : `${path}['${name}']`;
 }
 
 function Field(props: IFieldProps): JSX.Element | null {
@@ -260,8 +261,11 @@ function Optional(
   props: IInputProps & { part: (props: IInputProps) => JSX.Element }
 ): JSX.Element {
   const { node, value, change, part: Part } = props;
-  const needed = props.required && node.kind === 'object';
-  if (value === undefined || value === null) {
+  const needed = props.required && node.kind === 'object' && !node.nullable;
+  // What may be nothing may be written as an object without fields, too, until it is opened.
+  const [opened, setOpened] = useState(false);
+  const empty = node.nullable && !opened && isObject(value) && !Object.keys(value).length;
+  if (value === undefined || value === null || empty) {
     if (needed) {
       return <Part {...props} />;
     }
@@ -275,7 +279,10 @@ function Optional(
         <SmallButton
           label="Set"
           what={props.name}
-          action={() => change(beginning(node.schema, node.root) ?? (node.kind === 'list' ? [] : {}))}
+          action={() => {
+            setOpened(true);
+            change(beginning(node.schema, node.root) ?? (node.kind === 'list' ? [] : {}));
+          }}
         />
       </div>
     );
@@ -288,7 +295,10 @@ function Optional(
           <SmallButton
             label={node.default === undefined ? 'Remove' : 'Use the default'}
             what={props.name}
-            action={() => change(undefined)}
+            action={() => {
+              setOpened(false);
+              change(props.required && node.nullable ? null : undefined);
+            }}
           />
         </div>
       )}

@@ -11,7 +11,21 @@ import { ActiveProfile } from './profile';
 export type View =
   | { view: 'job'; id: number; title?: string }
   | { view: 'task'; id: number; title?: string }
-  | { view: 'collect'; activity?: number; title?: string };
+  | { view: 'collect'; activity?: number; title?: string }
+  | { view: 'workflow'; id?: number; title?: string }
+  | { view: 'resource'; id?: number; title?: string }
+  /** `resource` is that of a new one. */
+  | { view: 'profile'; id?: number; resource?: number; title?: string };
+
+/** What a view in which something is edited tells the widget around it. */
+export interface IFrame {
+  /** Tell whether something would be lost if it were closed. */
+  setDirty: (dirty: boolean) => void;
+  /** Tell what it shows now: what was new has got an id, say. */
+  setView: (view: View) => void;
+  /** Close it, since what it shows is gone. */
+  discard: () => void;
+}
 
 export interface IFractal {
   api: Api;
@@ -26,6 +40,11 @@ export const CommandIDs = {
   open: 'fractal:open',
   panel: 'fractal:show-panel',
   collect: 'fractal:collect',
+  addWorkflow: 'fractal:add-workflow',
+  addResource: 'fractal:add-resource',
+  addProfile: 'fractal:add-profile',
+  editResource: 'fractal:edit-resource',
+  editProfile: 'fractal:edit-profile',
   latest: 'fractal:open-latest-job',
   refresh: 'fractal:refresh'
 } as const;

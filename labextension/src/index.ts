@@ -1,19 +1,30 @@
 /** Fractal in JupyterLab. */
 
-import { ILayoutRestorer, JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import {
+  ILabShell,
+  ILabStatus,
+  ILayoutRestorer,
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import {
+  Dialog,
   ICommandPalette,
+  InputDialog,
   MainAreaWidget,
   Notification,
-  WidgetTracker
+  WidgetTracker,
+  showDialog
 } from '@jupyterlab/apputils';
 import { ILauncher } from '@jupyterlab/launcher';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
 import { IStatusBar } from '@jupyterlab/statusbar';
+import { ToolbarButton } from '@jupyterlab/ui-components';
 import { ReadonlyJSONObject } from '@lumino/coreutils';
+import { Widget } from '@lumino/widgets';
 
-import { Api } from './api';
+import { Api, IPlace, Noun } from './api';
 import { CommandIDs, IFractal, View } from './fractal';
 import { fractalIcon } from './icon';
 import { Changes, messageOf } from './live';
@@ -30,13 +41,24 @@ const plugin: JupyterFrontEndPlugin<void> = {
   id: ID,
   description: 'Fractal tasks and jobs.',
   autoStart: true,
-  optional: [ICommandPalette, ILauncher, ILayoutRestorer, ISettingRegistry, IStateDB, IStatusBar],
+  optional: [
+    ICommandPalette,
+    ILabShell,
+    ILabStatus,
+    ILauncher,
+    ILayoutRestorer,
+    ISettingRegistry,
+    IStateDB,
+    IStatusBar
+  ],
   activate
 };
 
 function activate(
   app: JupyterFrontEnd,
   palette: ICommandPalette | null,
+  labShell: ILabShell | null,
+  labStatus: ILabStatus | null,
   launcher: ILauncher | null,
   restorer: ILayoutRestorer | null,
   settings: ISettingRegistry | null,
@@ -60,7 +82,8 @@ function activate(
   shell.add(panel, 'left', { rank: 550 });
   restorer?.add(panel, PANEL_ID);
 
-  addViews(app, fractal, restorer);
+  // Notebook 7 has room for one document in its main area, and its views beside that.
+  addViews(app, fractal, { area: labShell ? 'main' : 'right', restorer, labStatus });
   addCommands(app, fractal, palette, launcher);
   notifyOfEnds(running, fractal, settings);
   statusBar?.registerStatusItem(NAMESPACE, {
@@ -70,18 +93,30 @@ function activate(
   });
 }
 
+/** What JupyterLab and Notebook 7 have each in their own way, or not at all. */
+interface IFrontEnd {
+  area: 'main' | 'right';
+  restorer: ILayoutRestorer | null;
+  labStatus: ILabStatus | null;
+}
+
 /** Main-area views: opened once each, and again after a reload. */
-function addViews(app: JupyterFrontEnd, fractal: IFractal, restorer: ILayoutRestorer | null): void {
-  const tracker = new WidgetTracker<MainAreaWidget<ViewWidget>>({ namespace: NAMESPACE });
-  const make = (view: View): MainAreaWidget<ViewWidget> => {
-    const content = new ViewWidget(fractal, view);
-    const widget = new MainAreaWidget({ content });
-    widget.id = `${NAMESPACE}:${viewName(view)}`;
-    widget.title.label = printable(view.title ?? 'Fractal');
-    widget.title.caption = widget.title.label;
-    widget.title.icon = fractalIcon;
-    widget.title.closable = true;
-    content.viewChanged.connect(() => void tracker.save(widget));
+function addViews(
+  app: JupyterFrontEnd,
+  fractal: IFractal,
+  { area, restorer, labStatus }: IFrontEnd
+): void {
+  const tracker = new WidgetTracker<ViewArea>({ namespace: NAMESPACE });
+  let made = 0;
+  const make = (view: View): ViewArea => {
+    const widget = new ViewArea({ content: new ViewWidget(fractal, view) }, labStatus);
+    widget.id = `${NAMESPACE}-view-${made++}`;
+    widget.content.viewChanged.connect(() => void tracker.save(widget));
+    if (area === 'right') {
+      // Nothing but tabs has a button to close it.
+      const close = new ToolbarButton({ label: 'Close', onClick: () => widget.close() });
+      widget.toolbar.addItem('close', close);
+    }
     void tracker.add(widget);
     return widget;
   };
@@ -92,9 +127,13 @@ function addViews(app: JupyterFrontEnd, fractal: IFractal, restorer: ILayoutRest
         type: 'object',
         required: ['view'],
         properties: {
-          view: { type: 'string', enum: ['job', 'task', 'collect'] },
-          id: { type: 'integer', description: 'Of the job or the task.' },
+          view: {
+            type: 'string',
+            enum: ['job', 'task', 'collect', 'workflow', 'resource', 'profile']
+          },
+          id: { type: 'integer', description: 'Of what is shown; none for what is new.' },
           activity: { type: 'integer', description: 'The collection to show.' },
+          resource: { type: 'integer', description: 'That of a new profile.' },
           title: { type: 'string' }
         }
       }
@@ -104,7 +143,7 @@ function addViews(app: JupyterFrontEnd, fractal: IFractal, restorer: ILayoutRest
       const known = tracker.find(one => viewName(one.content.view) === viewName(view));
       const widget = known ?? make(view);
       if (!widget.isAttached) {
-        app.shell.add(widget, 'main');
+        app.shell.add(widget, area);
       }
       app.shell.activateById(widget.id);
       return widget;
@@ -115,6 +154,49 @@ function addViews(app: JupyterFrontEnd, fractal: IFractal, restorer: ILayoutRest
     args: widget => argumentsOf(widget.content.view),
     name: widget => viewName(widget.content.view)
   });
+}
+
+type Message = Parameters<Widget['processMessage']>[0];
+
+/** A view in the main area; it asks before it loses what was not saved. */
+class ViewArea extends MainAreaWidget<ViewWidget> {
+  constructor(options: MainAreaWidget.IOptions<ViewWidget>, labStatus: ILabStatus | null) {
+    super(options);
+    const { content, title } = this;
+    const name = () => {
+      title.label = printable(content.view.title ?? 'Fractal');
+      title.caption = title.label;
+    };
+    name();
+    title.icon = fractalIcon;
+    title.closable = true;
+    content.viewChanged.connect(name);
+    // While this is held, the browser asks before it leaves the page.
+    let held: { dispose: () => void } | undefined;
+    const mark = () => {
+      held?.dispose();
+      const dirty = content.dirty && !content.isDisposed;
+      held = dirty ? labStatus?.setDirty() : undefined;
+      title.className = dirty ? 'jp-mod-dirty' : '';
+    };
+    content.dirtyChanged.connect(mark);
+    content.disposed.connect(() => held?.dispose());
+  }
+
+  protected onCloseRequest(message: Message): void {
+    if (!this.content.dirty) {
+      super.onCloseRequest(message);
+      return;
+    }
+    void showDialog({
+      title: 'Close without saving?',
+      body: 'What was changed here would be lost.',
+      buttons: [
+        Dialog.cancelButton({ label: 'Keep it open' }),
+        Dialog.warnButton({ label: 'Close without saving' })
+      ]
+    }).then(answer => answer.button.accept && this.dispose());
+  }
 }
 
 function addCommands(
@@ -139,6 +221,37 @@ function addCommands(
     describedBy: noArguments,
     execute: () => fractal.open({ view: 'collect', title: 'Collect tasks' })
   });
+  commands.addCommand(CommandIDs.addWorkflow, {
+    label: 'Make a Fractal Workflow',
+    caption: 'Put tasks in a row',
+    icon: fractalIcon,
+    describedBy: noArguments,
+    execute: () => fractal.open({ view: 'workflow', title: 'New workflow' })
+  });
+  commands.addCommand(CommandIDs.addResource, {
+    label: 'Add a Fractal Resource',
+    caption: 'Say where computing happens',
+    icon: fractalIcon,
+    describedBy: noArguments,
+    execute: () => fractal.open({ view: 'resource', title: 'New resource' })
+  });
+  commands.addCommand(CommandIDs.addProfile, {
+    label: 'Add a Fractal Profile',
+    caption: 'Say as whom computing happens',
+    icon: fractalIcon,
+    describedBy: noArguments,
+    execute: () => fractal.open({ view: 'profile', title: 'New profile' })
+  });
+  commands.addCommand(CommandIDs.editResource, {
+    label: 'Edit a Fractal Resource…',
+    describedBy: noArguments,
+    execute: async () => chooseToEdit(fractal, 'resource', await fractal.api.resources())
+  });
+  commands.addCommand(CommandIDs.editProfile, {
+    label: 'Edit a Fractal Profile…',
+    describedBy: noArguments,
+    execute: async () => chooseToEdit(fractal, 'profile', await fractal.api.profiles())
+  });
   commands.addCommand(CommandIDs.latest, {
     label: 'Open the Latest Fractal Job',
     describedBy: noArguments,
@@ -160,8 +273,28 @@ function addCommands(
   for (const command of Object.values(shown)) {
     palette?.addItem({ command, category: 'Fractal' });
   }
-  launcher?.add({ command: CommandIDs.panel, category: 'Fractal', rank: 1 });
-  launcher?.add({ command: CommandIDs.collect, category: 'Fractal', rank: 2 });
+  const cards = [
+    CommandIDs.panel,
+    CommandIDs.collect,
+    CommandIDs.addWorkflow,
+    CommandIDs.addResource,
+    CommandIDs.addProfile
+  ];
+  cards.forEach((command, rank) => launcher?.add({ command, category: 'Fractal', rank }));
+}
+
+/** Ask which one of several is to be edited, and open it. */
+async function chooseToEdit(fractal: IFractal, noun: Noun, places: IPlace[]): Promise<void> {
+  const chosen = await InputDialog.getItem({
+    title: `Which ${noun}?`,
+    label: 'Name',
+    items: places.map(place => printable(place.name)),
+    okLabel: 'Open'
+  });
+  const place = places.find(one => printable(one.name) === chosen.value);
+  if (chosen.button.accept && place) {
+    fractal.open({ view: noun, id: place.id, title: place.name });
+  }
 }
 
 function notifyOfEnds(

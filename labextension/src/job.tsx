@@ -3,11 +3,14 @@
 import { Dialog, showDialog } from '@jupyterlab/apputils';
 import React, { useEffect, useState } from 'react';
 
-import { IJob, IStep } from './api';
+import { IJob, IStep, Json } from './api';
+import { IRefusal, refusalOf } from './draft';
+import { Form } from './form';
 import { useFractal } from './fractal';
 import { useFetched } from './live';
 import { Log } from './log';
 import { ActionButton, CodeCell, Problem, Progress, Status } from './parts';
+import { IReveal, Timeline } from './timeline';
 import { Units } from './units';
 import { duration, isOver, moment, printable, progressWords } from './words';
 
@@ -20,6 +23,7 @@ export function JobView(props: { id: number }): JSX.Element {
     [props.id]
   );
   const [selected, setSelected] = useState<number | null>(null);
+  const [reveal, setReveal] = useState<IReveal | null>(null);
   return (
     <div className="fj-view" aria-label="Job">
       <Problem text={error} />
@@ -27,7 +31,15 @@ export function JobView(props: { id: number }): JSX.Element {
         <>
           <Head job={job} />
           <Steps steps={job.steps} />
-          <Units job={job} selected={selected} select={setSelected} />
+          <Timeline
+            job={job}
+            selected={selected}
+            select={chosen => {
+              setReveal(chosen);
+              setSelected(chosen.timeline.index[chosen.position]);
+            }}
+          />
+          <Units job={job} selected={selected} select={setSelected} reveal={reveal} />
           {selected !== null && <Unit job={job} index={selected} />}
           <details className="fj-fold">
             <summary>The cell that submits the same</summary>
@@ -42,7 +54,9 @@ export function JobView(props: { id: number }): JSX.Element {
 function Head(props: { job: IJob }): JSX.Element {
   const { api, changes } = useFractal();
   const { job } = props;
+  const [asking, setAsking] = useState(false);
   const over = isOver(job.status);
+  const canRetry = over && job.status !== 'done';
   const facts = [
     `job ${job.id}`,
     `on ${job.dataset}`,
@@ -81,8 +95,19 @@ function Head(props: { job: IJob }): JSX.Element {
               action={cancel}
             />
           )}
-          {over && job.status !== 'done' && (
-            <ActionButton main label="Retry" title="Run again what did not succeed" action={retry} />
+          {canRetry && (
+            <>
+              <ActionButton main label="Retry" title="Run again what did not succeed" action={retry} />
+              <button
+                type="button"
+                className="fj-button"
+                title="Run again what did not succeed, with more memory, say"
+                aria-expanded={asking}
+                onClick={() => setAsking(!asking)}
+              >
+                Retry with…
+              </button>
+            </>
           )}
         </span>
       </div>
@@ -91,7 +116,63 @@ function Head(props: { job: IJob }): JSX.Element {
       <p>{progressWords(job.steps)}</p>
       {job.waiting_for && <p className="fj-soft">{printable(job.waiting_for)}</p>}
       <Problem text={job.error} />
+      {canRetry && asking && <RetryWith job={job} done={() => setAsking(false)} />}
     </div>
+  );
+}
+
+/** What is asked for most; the rest is folded. */
+const MOST_WANTED = ['mem', 'cpus_per_task', 'parallel_tasks_per_job', 'time'];
+
+/** Retries a job with other needs of its units. */
+function RetryWith(props: { job: IJob; done: () => void }): JSX.Element {
+  const { api, changes } = useFractal();
+  const { value: schemas, error } = useFetched(changes, { kinds: [] }, api.schemas, []);
+  const [meta, setMeta] = useState<Json>({});
+  const [refused, setRefused] = useState<IRefusal | null>(null);
+  const retry = async () => {
+    try {
+      await api.retry(props.job.id, meta);
+      changes.everything();
+      props.done();
+    } catch (reason) {
+      setRefused(refusalOf(reason));
+    }
+  };
+  const fields = Object.keys((schemas?.meta.properties as Json | undefined) ?? {});
+  const form = (hidden: string[]) => (
+    <Form
+      schema={schemas!.meta}
+      path="meta"
+      value={meta}
+      change={setMeta}
+      problems={refused?.fields ?? []}
+      hidden={hidden}
+    />
+  );
+  return (
+    <section className="fj-nest" aria-label="Retry with">
+      <p className="fj-help">For what is run again, and for the steps that are left.</p>
+      <Problem text={error} />
+      {schemas && (
+        <>
+          {form(fields.filter(name => !MOST_WANTED.includes(name)))}
+          <details>
+            <summary>More</summary>
+            {form(MOST_WANTED)}
+          </details>
+          <Problem text={refused?.message} />
+          <div>
+            <ActionButton
+              main
+              label="Retry with these"
+              disabled={!Object.keys(meta).length}
+              action={retry}
+            />
+          </div>
+        </>
+      )}
+    </section>
   );
 }
 

@@ -16,8 +16,10 @@ export function Panel(): JSX.Element {
   return (
     <div className="fj-panel">
       <ProfileChooser />
+      <Places />
       <Jobs />
       <Tasks />
+      <Workflows />
     </div>
   );
 }
@@ -43,6 +45,77 @@ export function ProfileChooser(): JSX.Element {
       </label>
       <Problem text={profiles.error} />
     </div>
+  );
+}
+
+/** Where, and as whom, computing happens; folded, since it is looked at once in a while. */
+function Places(): JSX.Element {
+  const { api, changes, commands, open } = useFractal();
+  const { value, error } = useFetched(
+    changes,
+    { kinds: ['resource', 'profile'] },
+    async () => {
+      const [resources, profiles] = await Promise.all([api.resources(), api.profiles()]);
+      return { resources, profiles };
+    },
+    []
+  );
+  return (
+    <details className="fj-group fj-places">
+      <summary>Resources and profiles</summary>
+      <Problem text={error} />
+      <ul className="fj-list" aria-label="Resources and profiles">
+        {value?.resources.map(resource => (
+          <li key={resource.id}>
+            <PlaceRow
+              name={resource.name}
+              about={resource.type}
+              choose={() => open({ view: 'resource', id: resource.id, title: resource.name })}
+            />
+            <ul className="fj-list fj-sub" aria-label={`Profiles of ${printable(resource.name)}`}>
+              {value.profiles
+                .filter(profile => profile.resource_id === resource.id)
+                .map(profile => (
+                  <li key={profile.id}>
+                    <PlaceRow
+                      name={profile.name}
+                      about="profile"
+                      choose={() => open({ view: 'profile', id: profile.id, title: profile.name })}
+                    />
+                  </li>
+                ))}
+            </ul>
+          </li>
+        ))}
+      </ul>
+      <div className="fj-bar">
+        <button
+          type="button"
+          className="fj-button"
+          onClick={() => void commands.execute(CommandIDs.addResource)}
+        >
+          Add resource…
+        </button>
+        <button
+          type="button"
+          className="fj-button"
+          onClick={() => void commands.execute(CommandIDs.addProfile)}
+        >
+          Add profile…
+        </button>
+      </div>
+    </details>
+  );
+}
+
+function PlaceRow(props: { name: string; about: string; choose: () => void }): JSX.Element {
+  return (
+    <button type="button" className="fj-row" onClick={props.choose}>
+      <span className="fj-line">
+        <span className="fj-name">{printable(props.name)}</span>
+        <span className="fj-soft">{props.about}</span>
+      </span>
+    </button>
   );
 }
 
@@ -195,6 +268,45 @@ function Tasks(): JSX.Element {
           />
         ))}
       </div>
+    </section>
+  );
+}
+
+function Workflows(): JSX.Element {
+  const { api, changes, commands, open } = useFractal();
+  const { value, error } = useFetched(changes, { kinds: ['workflow'] }, api.workflows, []);
+  return (
+    <section className="fj-section fj-mod-small" aria-label="Workflows">
+      <header>
+        <h2>Workflows</h2>
+        <button
+          type="button"
+          className="fj-button"
+          onClick={() => void commands.execute(CommandIDs.addWorkflow)}
+        >
+          New workflow…
+        </button>
+      </header>
+      <Problem text={error} />
+      <ul className="fj-list fj-grow" aria-label="Workflows">
+        {value?.map(workflow => (
+          <li key={workflow.id}>
+            <button
+              type="button"
+              className="fj-row"
+              onClick={() => open({ view: 'workflow', id: workflow.id, title: workflow.name })}
+            >
+              <span className="fj-line">
+                <span className="fj-name">{printable(workflow.name)}</span>
+                <span className="fj-soft">{counted(workflow.steps.length, 'step')}</span>
+              </span>
+              <span className="fj-soft fj-name">
+                {printable(workflow.steps.map(step => String(step.task)).join(' → '))}
+              </span>
+            </button>
+          </li>
+        ))}
+      </ul>
     </section>
   );
 }

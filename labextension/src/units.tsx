@@ -6,6 +6,7 @@ import { IJob, IUnit, UnitStatus } from './api';
 import { IChange, concerns, messageOf } from './live';
 import { useFractal } from './fractal';
 import { Problem, Status, StatusChooser } from './parts';
+import { IReveal } from './timeline';
 import { UNIT_STATUSES, bytes, counted, duration, printable, unitCounts } from './words';
 
 const ROW_PIXELS = 26;
@@ -30,10 +31,21 @@ export function Units(props: {
   job: IJob;
   selected: number | null;
   select: (index: number) => void;
+  /** A unit that was chosen elsewhere: the table goes to it. */
+  reveal: IReveal | null;
 }): JSX.Element {
-  const { job } = props;
+  const { job, reveal } = props;
   const [status, setStatus] = useState<UnitStatus | ''>('');
   const [step, setStep] = useState<number | undefined>();
+  const [target, setTarget] = useState<IReveal | null>(null);
+  useEffect(() => {
+    if (reveal) {
+      const { timeline, position } = reveal;
+      setStatus(before => (before === timeline.statuses[timeline.status[position]] ? before : ''));
+      setStep(before => (before === timeline.step[position] ? before : undefined));
+      setTarget(reveal);
+    }
+  }, [reveal]);
   const steps = job.steps.filter(one => step === undefined || one.position === step);
   const counts = unitCounts(steps);
   const segments = (status ? [[status]] : ORDER).map(statuses => ({
@@ -50,15 +62,19 @@ export function Units(props: {
           statuses={UNIT_STATUSES}
           counts={counts}
           chosen={status}
-          choose={setStatus}
+          choose={chosen => {
+            setTarget(null);
+            setStatus(chosen);
+          }}
         />
         {job.steps.length > 1 && (
           <select
             aria-label="Steps to show"
             value={step ?? ''}
-            onChange={event =>
-              setStep(event.target.value === '' ? undefined : Number(event.target.value))
-            }
+            onChange={event => {
+              setTarget(null);
+              setStep(event.target.value === '' ? undefined : Number(event.target.value));
+            }}
           >
             <option value="">of all steps</option>
             {job.steps.map(one => (
@@ -76,6 +92,7 @@ export function Units(props: {
         segments={segments}
         selected={props.selected}
         select={props.select}
+        target={target}
       />
     </section>
   );
@@ -87,6 +104,7 @@ function Table(props: {
   segments: ISegment[];
   selected: number | null;
   select: (index: number) => void;
+  target: IReveal | null;
 }): JSX.Element {
   const total = props.segments.reduce((all, segment) => all + segment.length, 0);
   const body = useRef<HTMLDivElement>(null);
@@ -110,7 +128,7 @@ function Table(props: {
     return () => watcher.disconnect();
   }, []);
 
-  const go = (row: number) => {
+  const scrollTo = (row: number): number => {
     const target = Math.max(0, Math.min(total - 1, row));
     setCurrent(target);
     const shown = body.current;
@@ -122,7 +140,15 @@ function Table(props: {
         shown.scrollTop = top + ROW_PIXELS - shown.clientHeight;
       }
     }
-    const unit = rows.get(target);
+    return target;
+  };
+  useEffect(() => {
+    if (props.target) {
+      scrollTo(rowOf(props.target, props.segments, props.step));
+    }
+  }, [props.target]);
+  const go = (row: number) => {
+    const unit = rows.get(scrollTo(row));
     if (unit) {
       props.select(unit.index);
     }
@@ -242,6 +268,21 @@ function Row(props: {
       })}
     </div>
   );
+}
+
+/** In which row a unit stands. */
+function rowOf(reveal: IReveal, segments: ISegment[], step: number | undefined): number {
+  const { timeline, position } = reveal;
+  const statusOf = (at: number) => timeline.statuses[timeline.status[at]];
+  const own = segments.findIndex(segment => segment.statuses.includes(statusOf(position)));
+  let row = segments.slice(0, Math.max(0, own)).reduce((all, segment) => all + segment.length, 0);
+  for (let at = 0; at < position; at++) {
+    const shown = step === undefined || timeline.step[at] === step;
+    if (shown && segments[own]?.statuses.includes(statusOf(at))) {
+      row += 1;
+    }
+  }
+  return row;
 }
 
 /** The units of the rows from `first` to `last`, read a page at a time as they are needed. */

@@ -5,12 +5,14 @@ import { ISignal, Signal } from '@lumino/signaling';
 import React from 'react';
 
 import { CollectView } from './collect';
-import { FractalContext, IFractal, View } from './fractal';
+import { DocumentEditor } from './editor';
+import { FractalContext, IFractal, IFrame, View } from './fractal';
 import { JobView } from './job';
 import { Panel } from './panel';
 import { RunningJobs } from './running';
 import { StatusItem } from './status';
 import { TaskView } from './task';
+import { WorkflowView } from './workflow';
 
 abstract class FractalWidget extends ReactWidget {
   constructor(private readonly fractal: IFractal) {
@@ -51,7 +53,7 @@ export class StatusWidget extends FractalWidget {
 }
 
 /** What stands in the main area. */
-export class ViewWidget extends FractalWidget {
+export class ViewWidget extends FractalWidget implements IFrame {
   constructor(fractal: IFractal, view: View) {
     super(fractal);
     this._view = view;
@@ -61,6 +63,29 @@ export class ViewWidget extends FractalWidget {
   /** What it shows. */
   get view(): View {
     return this._view;
+  }
+
+  /** Whether something would be lost if it were closed. */
+  get dirty(): boolean {
+    return this._dirty;
+  }
+
+  setDirty = (dirty: boolean) => {
+    if (dirty !== this._dirty) {
+      this._dirty = dirty;
+      this._dirtyChanged.emit();
+    }
+  };
+
+  setView = (view: View) => {
+    this._view = view;
+    this._viewChanged.emit();
+  };
+
+  discard = () => this.dispose();
+
+  get dirtyChanged(): ISignal<this, void> {
+    return this._dirtyChanged;
   }
 
   /** Emitted when it shows something else. */
@@ -79,20 +104,31 @@ export class ViewWidget extends FractalWidget {
         return (
           <CollectView
             activity={view.activity}
-            started={activity => {
-              this._view = { ...view, activity };
-              this._viewChanged.emit();
-            }}
+            started={activity => this.setView({ ...view, activity })}
+          />
+        );
+      case 'workflow':
+        return <WorkflowView id={view.id} frame={this} />;
+      case 'resource':
+      case 'profile':
+        return (
+          <DocumentEditor
+            noun={view.view}
+            id={view.id}
+            resource={view.view === 'profile' ? view.resource : undefined}
+            frame={this}
           />
         );
     }
   }
 
   private _view: View;
+  private _dirty = false;
+  private readonly _dirtyChanged = new Signal<this, void>(this);
   private readonly _viewChanged = new Signal<this, void>(this);
 }
 
 /** The same for views that show the same thing; one of each is open at most. */
 export function viewName(view: View): string {
-  return view.view === 'collect' ? 'collect' : `${view.view}:${view.id}`;
+  return view.view === 'collect' ? 'collect' : `${view.view}:${view.id ?? 'new'}`;
 }

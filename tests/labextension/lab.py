@@ -17,6 +17,8 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from fractal_jupyter import Fractal
 from tests.toy import wait_until
 
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "test-output" / "labextension"
 TOKEN = "0123456789"
 CHROMIUM = shutil.which("chromium")
 _QUIET = (
@@ -53,6 +55,7 @@ def running_lab(folder: Path, fractal: Fractal) -> Iterator[RunningLab]:
         f"--IdentityProvider.token={TOKEN}",
         f"--ServerApp.root_dir={folder / 'files'}",
         "--LabApp.expose_app_in_browser=True",
+        "--JupyterNotebookApp.expose_app_in_browser=True",
         f"--LabApp.user_settings_dir={folder / 'settings'}",
         f"--LabApp.workspaces_dir={folder / 'workspaces'}",
         f"--FractalExtension.store_url={fractal.url}",
@@ -102,3 +105,10 @@ def show_panel(page: Page) -> Locator:
 def view(page: Page) -> Locator:
     """The view of Fractal that is in front."""
     return page.locator(".fj-view:visible")
+
+
+def open_job(page: Page, key: int) -> None:
+    """Open the view of a job from the panel."""
+    jobs = show_panel(page).get_by_role("region", name="Jobs")
+    jobs.get_by_role("button").filter(has_text=f"#{key} ").click()
+    expect(view(page).get_by_role("heading", level=1)).to_be_visible()

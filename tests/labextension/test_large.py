@@ -53,6 +53,9 @@ def large(fractal: Fractal) -> int:
                     "index": index,
                     "zarr_url": f"/data/{index}.zarr",
                     "status": "failed" if index % every == every - 1 else "done",
+                    "started": unit.started + index // 8 * 0.2,
+                    "ended": unit.started + index // 8 * 0.2 + 0.19,
+                    "node": f"node{index % 4}",
                 }
                 for index in range(UNITS)
             ],
@@ -87,4 +90,16 @@ def test_large_stores_stay_quick(
     view(page).get_by_label("Units to show").select_option("failed")
     expect(rows).to_have_count(FAILED)
     expect(table).to_have_attribute("aria-rowcount", str(FAILED + 1))
+
+    # the timeline has a path for each status, whatever the number of units
+    timeline = view(page).get_by_role("slider", name="Units over time")
+    expect(timeline).to_have_attribute("aria-valuemax", str(UNITS))
+    assert timeline.locator("path[data-status]").count() == 2
+    assert timeline.locator("*").count() < 100
+    timeline.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    expect(table.get_by_role("row", selected=True)).to_contain_text(f"/data/{UNITS - 3}.zarr")
     page.close()

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from fractal_jupyter import Fractal
-from tests.labextension.lab import show_panel, view
+from tests.labextension.lab import PICTURES, ROOT, show_panel, view
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
-ROOT = Path(__file__).parents[2]
 AXE = ROOT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
-PICTURES = ROOT / "test-output" / "labextension"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
 
@@ -51,6 +48,8 @@ def open_failed_job(page: Page) -> None:
     view(page).locator(".fj-table-row").first.click()
     expect(view(page).get_by_role("log")).to_contain_text("Traceback")
     view(page).get_by_text("The cell that submits the same").first.click()
+    view(page).get_by_role("button", name="Retry with…").click()
+    view(page).get_by_label("mem", exact=True).fill("8G")
 
 
 def open_collection(page: Page) -> None:
@@ -60,7 +59,39 @@ def open_collection(page: Page) -> None:
     expect(view(page).get_by_role("alert").first).to_be_visible(timeout=60_000)
 
 
-VIEWS = {"form": open_rich_form, "job": open_failed_job, "collect": open_collection}
+def open_resource(page: Page) -> None:
+    show_panel(page).get_by_text("Resources and profiles").click()
+    listed = page.get_by_role("list", name="Resources and profiles", exact=True)
+    listed.get_by_role("button").first.click()
+    view(page).get_by_role("button", name="Check").click()
+    expect(view(page).get_by_role("region", name="Check")).to_contain_text("work", timeout=60_000)
+    view(page).get_by_role("textbox", name="name (required)").fill("Changed")
+
+
+def open_new_profile(page: Page) -> None:
+    show_panel(page).get_by_role("button", name="Add profile…").click()
+    view(page).get_by_role("button", name="Save").click()
+    expect(view(page).locator(".fj-wrong", has_text="Found").first).to_be_visible()
+
+
+def open_new_workflow(page: Page) -> None:
+    show_panel(page).get_by_role("button", name="New workflow…").click()
+    view(page).get_by_label("Name (required)").fill("Two steps")
+    for task in ("Rich", "Needs File"):
+        view(page).get_by_role("combobox", name="Task").select_option(label=task)
+        view(page).get_by_role("button", name="Add step").click()
+    view(page).get_by_text("Arguments").first.click()
+    view(page).get_by_text("Memory, processors, time").last.click()
+
+
+VIEWS = {
+    "form": open_rich_form,
+    "job": open_failed_job,
+    "collect": open_collection,
+    "resource": open_resource,
+    "profile": open_new_profile,
+    "workflow": open_new_workflow,
+}
 
 
 @pytest.mark.parametrize("theme", THEMES)

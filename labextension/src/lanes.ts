@@ -1,0 +1,132 @@
+/** From times of units to lanes and paths: pure, and linear in the number of units. */
+
+import { ITimeline, UnitStatus } from './api';
+
+/** Units that ran one after the other on a node; positions in the columns, by their start. */
+export interface ILane {
+  node: number | null;
+  units: number[];
+  /** When the last of them ended, or now. */
+  until: number;
+}
+
+export interface IScale {
+  pixelsPerSecond: number;
+  laneHeight: number;
+}
+
+/** Units that are closer than this are drawn as one. */
+const MERGED_PIXELS = 0.25;
+
+export function endOf(timeline: ITimeline, position: number): number {
+  return timeline.ended[position] ?? Math.max(0, timeline.now - (timeline.origin ?? timeline.now));
+}
+
+/** Put what has started into as few lanes as there were units side by side, node by node. */
+export function lanesOf(timeline: ITimeline): ILane[] {
+  const { started, node } = timeline;
+  const place = (position: number) => node[position] ?? Infinity;
+  const order = timeline.index
+    .map((_, position) => position)
+    .filter(position => started[position] !== null)
+    .sort((one, other) =>
+      place(one) === place(other) ? started[one]! - started[other]! : place(one) - place(other)
+    );
+  const lanes: ILane[] = [];
+  let begin = 0;
+  for (const position of order) {
+    if (begin < lanes.length && lanes[begin].node !== node[position]) {
+      begin = lanes.length;
+    }
+    let at = begin;
+    while (at < lanes.length && lanes[at].until > started[position]!) {
+      at += 1;
+    }
+    if (at === lanes.length) {
+      lanes.push({ node: node[position], units: [], until: 0 });
+    }
+    lanes[at].units.push(position);
+    lanes[at].until = Math.max(lanes[at].until, endOf(timeline, position));
+  }
+  return lanes;
+}
+
+/** The outline of all units of each status; those that no eye can tell apart are merged. */
+export function pathsOf(
+  timeline: ITimeline,
+  lanes: ILane[],
+  scale: IScale
+): Partial<Record<UnitStatus, string>> {
+  const parts: Partial<Record<UnitStatus, string[]>> = {};
+  const { pixelsPerSecond, laneHeight } = scale;
+  const gap = laneHeight > 6 ? 2 : 1;
+  lanes.forEach((lane, row) => {
+    const top = row * laneHeight;
+    let open: { status: UnitStatus; from: number; to: number } | null = null;
+    const close = () => {
+      if (open) {
+        const width = Math.max(1, open.to - open.from - 0.5);
+        const path = `M${open.from.toFixed(1)} ${top}h${width.toFixed(1)}v${laneHeight - gap}h-${width.toFixed(1)}z`;
+        (parts[open.status] ??= []).push(path);
+      }
+    };
+    for (const position of lane.units) {
+      const status = timeline.statuses[timeline.status[position]];
+      const from = timeline.started[position]! * pixelsPerSecond;
+      const to = Math.max(from + 1, endOf(timeline, position) * pixelsPerSecond);
+      if (open && open.status === status && from - open.to < MERGED_PIXELS && to - from < 3) {
+        open.to = Math.max(open.to, to);
+      } else {
+        close();
+        open = { status, from, to };
+      }
+    }
+    close();
+  });
+  return Object.fromEntries(
+    Object.entries(parts).map(([status, paths]) => [status, paths.join('')])
+  );
+}
+
+/**
+ * Where in a lane the unit of a moment is: the one that ran then, else the nearest one.
+ *
+ * @param slack - How far away it may be, in seconds.
+ * @returns Its place in the lane; -1 if there is none.
+ */
+export function unitAt(timeline: ITimeline, lane: ILane, seconds: number, slack: number): number {
+  const { units } = lane;
+  let low = 0;
+  let high = units.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (timeline.started[units[middle]]! <= seconds) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  const distance = (place: number) =>
+    place < 0 || place >= units.length
+      ? Infinity
+      : Math.max(
+          0,
+          timeline.started[units[place]]! - seconds,
+          seconds - endOf(timeline, units[place])
+        );
+  const best = distance(low) < distance(low - 1) ? low : low - 1;
+  return distance(best) <= slack && best >= 0 && best < units.length ? best : -1;
+}
+
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
+const TICK_PIXELS = 110;
+
+/** Moments to write below the chart, in seconds. */
+export function ticksOf(span: number, pixels: number): number[] {
+  const wanted = span / Math.max(1, pixels / TICK_PIXELS);
+  const small = 10 ** Math.floor(Math.log10(wanted));
+  const fine = [1, 2, 5, 10].map(factor => factor * small);
+  const large = [...STEPS, ...[2, 5, 10, 20, 50, 100, 1000].map(days => days * 86400)];
+  const step = (wanted < 1 ? fine : large).find(one => one >= wanted) ?? wanted;
+  return Array.from({ length: Math.floor(span / step) + 1 }, (_, i) => i * step);
+}

@@ -1,0 +1,131 @@
+"""Resources and profiles are added, changed and checked in JupyterLab."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from playwright.sync_api import Locator, Page, expect
+
+from fractal_jupyter import Fractal
+from fractal_jupyter.store.tables import resources
+from tests.labextension.lab import show_panel, view
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+
+@pytest.fixture
+def shared(fractal: Fractal, tmp_path: Path) -> Iterator[str]:
+    """The name of a resource that nobody else uses."""
+    document = fractal.resources.list()[0].document
+    name = f"Shared {tmp_path.name}"
+    fractal.resources.add({**document, "name": name})
+    yield name
+    for resource in fractal.resources.list():
+        if resource.name.startswith(name):
+            fractal.resources.remove(resource.name)
+
+
+def open_place(page: Page, name: str) -> Locator:
+    panel = show_panel(page)
+    listed = panel.get_by_role("list", name="Resources and profiles", exact=True)
+    if not listed.is_visible():
+        panel.get_by_text("Resources and profiles").click()
+    listed.get_by_role("button").filter(has_text=name).first.click()
+    expect(view(page).get_by_role("heading", level=1)).to_have_text(name)
+    return view(page)
+
+
+def test_a_resource_and_its_profile_are_added_and_checked(
+    page: Page, fractal: Fractal, tmp_path: Path
+) -> None:
+    show_panel(page)
+    page.locator(".jp-LauncherCard", has_text="Add a Fractal Resource").click()
+    editor = view(page)
+    editor.get_by_label("name (required)").fill("Made here")
+    editor.get_by_label("jobs local dir (required)").fill("nowhere")
+    editor.get_by_label("tasks local dir (required)").fill(str(tmp_path / "tasks"))
+    editor.get_by_role("button", name="Save").click()
+    wrong = editor.locator(".fj-field", has=page.get_by_label("jobs local dir (required)"))
+    expect(wrong.locator(".fj-wrong")).to_contain_text("an absolute path")
+
+    # the same document as text
+    text = editor.get_by_role("textbox", name="As JSON")
+    document = json.loads(text.input_value())
+    text.fill("{")
+    expect(editor.get_by_text("This is no JSON")).to_be_visible()
+    expect(editor.get_by_role("button", name="Save")).to_be_disabled()
+    text.fill(json.dumps({**document, "jobs_local_dir": str(tmp_path / "jobs")}))
+    expect(editor.get_by_label("jobs local dir (required)")).to_have_value(str(tmp_path / "jobs"))
+    editor.get_by_role("button", name="Save").click()
+    expect(editor.get_by_text("Saved.")).to_be_visible()
+    assert fractal.resources.get("Made here").document["jobs_local_dir"] == str(tmp_path / "jobs")
+    expect(page.locator(".lm-TabBar-tabLabel", has_text="Made here")).to_be_visible()
+
+    editor.get_by_role("button", name="Check").click()
+    check = editor.get_by_role("region", name="Check")
+    expect(check.get_by_role("status")).to_have_text("all works", timeout=60_000)
+
+    page.evaluate("jupyterapp.commands.execute('fractal:add-profile')")
+    editor = view(page)
+    expect(editor.get_by_role("heading", level=1)).to_have_text("New profile")
+    editor.get_by_role("combobox", name="Resource").select_option(label="Made here (local)")
+    editor.get_by_label("name (required)").fill("Mine")
+    editor.get_by_role("button", name="Save").click()
+    expect(editor.get_by_text("Saved.")).to_be_visible()
+    assert fractal.profiles.get("Mine").resource == "Made here"
+
+    for name in ("Mine", "Made here"):
+        open_place(page, name).get_by_role("button", name="Remove…").click()
+        page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        tab = page.locator(".lm-TabBar-tabLabel", has_text=name)
+        expect(tab).to_have_count(0)
+    assert "Made here" not in [resource.name for resource in fractal.resources.list()]
+
+
+def test_nothing_is_lost_by_accident(page: Page, fractal: Fractal, shared: str) -> None:
+    editor = open_place(page, shared)
+    name = editor.get_by_label("name (required)")
+    name.fill(f"{shared} here")
+    tab = page.locator(".lm-TabBar-tab", has_text=shared)
+    expect(tab).to_have_class(re.compile("jp-mod-dirty"))
+    tab.locator(".lm-TabBar-tabCloseIcon").click()
+    page.get_by_role("button", name="Keep it open").click()
+    expect(name).to_have_value(f"{shared} here")
+
+    # changed by others meanwhile
+    document = fractal.resources.get(shared).document
+    fractal.resources.update(shared, {**document, "jobs_poll_interval": 7})
+    expect(editor.get_by_role("alert").first).to_contain_text("changed elsewhere", timeout=10_000)
+    expect(editor.get_by_role("button", name="Save")).to_be_disabled()
+    editor.get_by_role("button", name="Take what is there").click()
+    expect(name).to_have_value(shared)
+    expect(editor.get_by_label("jobs poll interval")).to_have_value("7")
+    # and again, when nothing was changed here: it just follows
+    fractal.resources.update(shared, {**document, "jobs_poll_interval": 8})
+    expect(editor.get_by_label("jobs poll interval")).to_have_value("8", timeout=10_000)
+
+    name.fill(f"{shared} here")
+    tab.locator(".lm-TabBar-tabCloseIcon").click()
+    page.get_by_role("button", name="Close without saving").click()
+    expect(tab).to_have_count(0)
+    assert fractal.resources.get(shared).document["jobs_poll_interval"] == 8
+
+
+def test_what_an_administrator_gave_is_read_only(page: Page, fractal: Fractal, shared: str) -> None:
+    source = "/etc/jupyter/fractal/resources/shared.json"
+    mine = resources.c.name == shared
+    with fractal._store.database.write() as connection:
+        connection.execute(sa.update(resources).where(mine).values(source=source))
+    editor = open_place(page, shared)
+    expect(editor).to_contain_text(f"in {source}; it is changed there")
+    expect(editor.get_by_label("name (required)")).to_be_disabled()
+    expect(editor.get_by_role("textbox", name="As JSON")).not_to_be_editable()
+    expect(editor.get_by_role("button", name="Save")).to_have_count(0)
+    expect(editor.get_by_role("button", name="Check")).to_be_enabled()
+    with fractal._store.database.write() as connection:
+        connection.execute(sa.update(resources).where(mine).values(source=None))
