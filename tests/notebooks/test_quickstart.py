@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -11,21 +10,8 @@ import pytest
 
 from fractal_jupyter import Fractal
 from notebooks.run import Screen, run
-from tests.toy import end_everything
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01-quickstart.ipynb"
-
-
-@pytest.fixture
-def store_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The store that the notebook opens; whatever it leaves running is ended."""
-    url = f"sqlite:///{tmp_path}/store/fractal.db"
-    monkeypatch.setenv("FRACTAL_JUPYTER_STORE", url)
-    monkeypatch.setenv("FRACTAL_DEMO_FOLDER", str(tmp_path / "data"))
-    yield url
-    fractal = Fractal(url)
-    end_everything(fractal._store)
-    fractal.close()
 
 
 @pytest.mark.slow
