@@ -1,151 +1,162 @@
-"""Documents of an administrator, from their files into the store."""
+"""Documents of an administrator, from their files into the store.
+
+What takes long to import, the checks of documents, is needed for what has changed only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from fractal_jupyter.administration.files import File, Files, ResourceFiles, is_gone
+from fractal_jupyter.administration.files import Files, ResourceFiles, is_gone
 from fractal_jupyter.administration.placeholders import filled
+from fractal_jupyter.administration.reading import look_closely, read_object, refuse
 from fractal_jupyter.administration.users import placeholder_values
 from fractal_jupyter.errors import AlreadyExists, InvalidDocument
-from fractal_jupyter.models.documents import invalid, read_document
 from fractal_jupyter.models.problems import Problem
-from fractal_jupyter.models.profile import parse_profile
-from fractal_jupyter.models.resource import parse_resource
 from fractal_jupyter.store.documents import FromFiles
 from fractal_jupyter.store.records import ProfileRecord, ResourceRecord
 from fractal_jupyter.store.store import Store
 
 R = TypeVar("R", ResourceRecord, ProfileRecord)
+# Checks a document, and returns its name; raises `InvalidDocument`.
+Check = Callable[[dict[str, Any]], str]
 
 
 def bring(store: Store, files: Files) -> list[str]:
     """Bring a store up to date with files; return what cannot be used, and why."""
-    return _Bringing(store, files).run()
+    problems = list(files.problems)
+    values = placeholder_values([file.path for file in files.users], problems)
+    resources = _Kind(store.resources, values, problems)
+    profiles = _Kind(store.profiles, values, problems)
+    for folder in files.resources:
+        _bring_folder(folder, resources, profiles)
+    # Profiles first: they are what a resource may be needed by.
+    profiles.retire()
+    resources.retire()
+    return problems
+
+
+def _bring_folder(
+    folder: ResourceFiles, resources: _Kind[ResourceRecord], profiles: _Kind[ProfileRecord]
+) -> None:
+    resource = resources.bring(folder.config, folder.resource.path, _resource_name)
+    if resource is None:
+        return
+
+    def profile_name(document: dict[str, Any]) -> str:
+        return _profile_name(document, resource)
+
+    for file in folder.profiles:
+        profiles.bring(folder.config, file.path, profile_name, resource_id=resource.id)
 
 
 @dataclass(slots=True)
-class _Bringing:
-    """One time of bringing files into a store.
+class _Kind(Generic[R]):
+    """The resources, or the profiles, of one time of bringing files into a store.
 
     Attributes:
-        store: The store.
-        files: The files.
+        rows: Where they are stored.
         values: What stands for placeholders.
-        problems: What was found to be wrong.
-        read: The files whose documents are now in the store, or outranked by others.
-        kept: What is in the store on account of a file.
-        owners: By noun and name: which configuration folder has it, and in which file.
+        problems: Gets what is wrong with files.
+        known: What has come from files before, by file.
+        settled: The files that say what is in the store now, or that others outrank.
+        kept: The ids of what is in the store on account of these files.
+        owners: By name, the file that has it, and the configuration folder that this is in.
     """
 
-    store: Store
-    files: Files
-    values: Mapping[str, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    read: set[str] = field(default_factory=set)
-    kept: set[tuple[str, int]] = field(default_factory=set)
-    owners: dict[tuple[str, str], tuple[Path, Path]] = field(default_factory=dict)
+    rows: FromFiles[R]
+    values: Mapping[str, str]
+    problems: list[str]
+    known: dict[str, R] = field(init=False)
+    settled: set[str] = field(default_factory=set)
+    kept: set[int] = field(default_factory=set)
+    owners: dict[str, tuple[Path, Path]] = field(default_factory=dict)
 
-    def run(self) -> list[str]:
-        self.values = placeholder_values((file.path for file in self.files.users), self.problems)
-        for folder in self.files.resources:
-            self._bring_folder(folder)
-        self._retire(self.store.profiles)
-        self._retire(self.store.resources)
-        return self.problems
+    def __post_init__(self) -> None:
+        self.known = {str(record.source): record for record in self.rows.from_files()}
 
-    def _bring_folder(self, folder: ResourceFiles) -> None:
-        resources = self.store.resources
-        source = str(folder.resource.path)
-        try:
-            resource = self._bring(resources, folder.config, folder.resource, parse_resource)
-        except InvalidDocument as error:
-            self.problems.append(str(error))
-            # As it was before: its profiles may have changed.
-            resource = resources.find_source(source)
-        if resource is None:
-            return
-        for file in folder.profiles:
-            try:
-                self._bring(
-                    self.store.profiles,
-                    folder.config,
-                    file,
-                    lambda document: _profile(document, resource),
-                    resource_id=resource.id,
-                )
-            except InvalidDocument as error:
-                self.problems.append(str(error))
+    def bring(self, config: Path, path: Path, check: Check, **fields: Any) -> R | None:
+        """Bring the document in a file into the store.
 
-    def _bring(
-        self,
-        rows: FromFiles[R],
-        config: Path,
-        file: File,
-        parse: Callable[[dict[str, Any]], Any],
-        **values: Any,
-    ) -> R | None:
-        """Bring one document.
+        Args:
+            config: The configuration folder that the file is in.
+            path: The file.
+            check: Checks the document.
+            fields: What else the record has to have.
 
         Returns:
-            The record; None when another file, or something that the user has added, has the name.
-
-        Raises:
-            InvalidDocument: The file cannot be used; says which, and which field.
+            The record: as it was before, if the file cannot be used. None where there is none,
+            or where another file, or something that the user has added, has the name.
         """
-        noun, path = rows.noun, file.path
-        document = self._document(path, noun)
-        known = rows.find_source(str(path))
-        same = known is not None and known.document == document
-        if known is not None and same:
-            name = known.name
-        else:
-            try:
-                name = parse(document).name
-            except InvalidDocument as error:
-                raise invalid(f"The {noun} in {path}", list(error.problems)) from None
-        owner, outranking = self.owners.setdefault((noun, name), (config, path))
-        if outranking != path:
-            self.read.add(str(path))
-            if owner == config:
-                self.problems.append(
-                    f"{path} is passed over: the {noun} {name!r} comes from {outranking} already. "
-                    "Give one of them another name."
-                )
-            return None
-        if known is None or not same or any(getattr(known, k) != v for k, v in values.items()):
-            try:
-                known = rows.bring(name, str(path), document=document, **values)
-            except AlreadyExists as error:
-                self.problems.append(str(error))
+        known = self.known.get(str(path))
+        try:
+            document = self._read(path)
+            same = known is not None and known.document == document
+            name = known.name if known and same else self._checked(path, document, check)
+            if self._is_outranked(name, config, path):
                 return None
-        self.read.add(str(path))
-        self.kept.add((noun, known.id))
+            if not known or not same or any(getattr(known, k) != v for k, v in fields.items()):
+                known = self.rows.bring(name, str(path), document=document, **fields)
+        except InvalidDocument as error:
+            self.problems.append(str(error))
+            return known
+        except AlreadyExists as error:
+            self.problems.append(str(error))
+            return None
+        self.settled.add(str(path))
+        self.kept.add(known.id)
         return known
 
-    def _document(self, path: Path, noun: str) -> dict[str, Any]:
+    def retire(self) -> None:
+        """Take out of use what no file says any more."""
+        for source, record in self.known.items():
+            if record.id not in self.kept and (source in self.settled or is_gone(source)):
+                self.rows.retire(record)
+
+    def _read(self, path: Path) -> dict[str, Any]:
         wrong: list[Problem] = []
-        given = read_document(path, noun=noun)
-        document: dict[str, Any] = filled(given, self.values, wrong)
+        document: dict[str, Any] = filled(read_object(path, self.rows.noun), self.values, wrong)
         if wrong:
-            raise invalid(f"The {noun} in {path}", wrong)
+            refuse(path, self.rows.noun, wrong)
         return document
 
-    def _retire(self, rows: FromFiles[R]) -> None:
-        """Take out of use what no file says any more."""
-        for record in rows.from_files():
-            source = str(record.source)
-            if (rows.noun, record.id) not in self.kept and (source in self.read or is_gone(source)):
-                rows.retire(record)
+    def _checked(self, path: Path, document: dict[str, Any], check: Check) -> str:
+        look_closely(path, self.rows.noun)
+        try:
+            return check(document)
+        except InvalidDocument as error:
+            refuse(path, self.rows.noun, error.problems)
+
+    def _is_outranked(self, name: str, config: Path, path: Path) -> bool:
+        """Whether a file before this one has the name; it may not be in the same folder."""
+        first, owner = self.owners.setdefault(name, (path, config))
+        if first == path:
+            return False
+        self.settled.add(str(path))
+        if owner == config:
+            self.problems.append(
+                f"{path} is passed over: the {self.rows.noun} {name!r} comes from {first} already. "
+                "Give one of them another name."
+            )
+        return True
 
 
-def _profile(document: dict[str, Any], resource: ResourceRecord) -> Any:
+def _resource_name(document: dict[str, Any]) -> str:
+    from fractal_jupyter.models.resource import parse_resource
+
+    return parse_resource(document).name
+
+
+def _profile_name(document: dict[str, Any], resource: ResourceRecord) -> str:
+    from fractal_jupyter.models.documents import invalid
+    from fractal_jupyter.models.profile import parse_profile
+
     profile = parse_profile(document)
     kind = resource.document["type"]
     if profile.resource_type != kind:
         allowed = f'"{kind}", since that is the type of the resource {resource.name!r}'
-        raise invalid("", [Problem("resource_type", profile.resource_type, allowed)])
-    return profile
+        raise invalid("The profile", [Problem("resource_type", profile.resource_type, allowed)])
+    return profile.name

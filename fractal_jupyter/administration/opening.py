@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fractal_jupyter.administration.bringing import bring
 from fractal_jupyter.administration.files import Files, find_files
 from fractal_jupyter.store.store import Store
 
@@ -27,9 +28,7 @@ class AdministratorsFiles:
             return []
         problems = list(files.problems)
         if files.resources or self._knows_some():
-            from fractal_jupyter.administration.bringing import bring  # takes long to import
-
-            problems += bring(self.store, files)
+            problems = bring(self.store, files)
         self._seen = files
         return problems
 

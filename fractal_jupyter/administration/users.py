@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from fractal_jupyter.administration.reading import read_object, refuse
 from fractal_jupyter.errors import InvalidDocument
-from fractal_jupyter.models.documents import invalid, read_document
 from fractal_jupyter.models.problems import Problem
 from fractal_jupyter.runner.users import current_user
 
@@ -39,12 +39,12 @@ def placeholder_values(mappings: Iterable[Path], problems: list[str]) -> Mapping
 
 def _read_mapping(path: Path) -> dict[str, str]:
     noun = "mapping of users"
-    mapping = read_document(path, noun=noun)
+    mapping = read_object(path, noun)
     wrong = [
         Problem(user, name, "the name of a SLURM user")
         for user, name in mapping.items()
         if not isinstance(name, str) or not re.fullmatch(r"\S+", name)
     ]
     if wrong:
-        raise invalid(f"The {noun} in {path}", wrong)
+        refuse(path, noun, wrong)
     return mapping

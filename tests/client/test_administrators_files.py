@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +160,12 @@ def test_they_are_read_only(hub: Hub, files: tuple[Path, Path]) -> None:
     assert rows(fractal) == before
 
 
+def test_editors_say_so(hub: Hub, files: tuple[Path, Path]) -> None:
+    editor = hub.open().resources.editor("Cluster")
+    editor.save()
+    assert f"it comes from the file {files[0]}" in unescape(editor._notice.value)
+
+
 # Placeholders
 
 
@@ -216,6 +226,12 @@ def test_a_wrong_mapping_is_not_guessed(hub: Hub, files: tuple[Path, Path]) -> N
     assert [name for name, _ in rows(hub.opened[0])] == ["Cluster"]
 
 
+def test_what_is_given_twice_is_told(hub: Hub) -> None:
+    file = hub.write("a/resource.json", json.dumps(RESOURCE)[:-1] + ', "host": "a", "host": null}')
+    (problem,) = hub.warned()
+    assert problem == f'The resource in {file} is not JSON: "host" is given twice in one object'
+
+
 def test_two_files_with_one_name(hub: Hub, files: tuple[Path, Path], tmp_path: Path) -> None:
     again = hub.write("second/resource.json", {**RESOURCE, "tasks_local_dir": "/other"})
     (problem,) = hub.warned()
@@ -267,6 +283,30 @@ def test_nothing_is_written_while_files_stay(hub: Hub, files: tuple[Path, Path])
     hub.open()
     assert first._store.database.data_version() == version
     assert first._store.resources.all() == created
+
+
+def test_the_first_line_of_a_notebook_stays_quick(
+    hub: Hub, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Where files are as they were, what checks them is not even imported."""
+    hub.write("users.json", {"alice": "asmith"})
+    hub.open()
+    code = (
+        "import sys\n"
+        "from fractal_jupyter import Fractal\n"
+        f"fractal = Fractal({hub.url!r})\n"
+        "assert 'pydantic' not in sys.modules\n"
+        "print(fractal.profile)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ran.stdout == "Me there\n"
+
+
+def test_many_open_a_new_store_at_once(hub: Hub, files: tuple[Path, Path]) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: rows(hub.open()), range(8)))
+    assert [name for name, _ in found[0]] == ["Cluster", "Me there"]
+    assert found == [found[0]] * 8
 
 
 def test_changed_files_change_the_store(hub: Hub, files: tuple[Path, Path]) -> None:

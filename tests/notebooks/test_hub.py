@@ -39,7 +39,7 @@ def test_hub(tmp_path: Path, folder: Path) -> None:
     fractal = Fractal(f"sqlite:///{folder}/alice/store/fractal.db")
     (job,) = fractal.jobs.list()
     assert (job.status, len(job.units())) == ("done", 4)
-    assert Path(job.folder).is_relative_to(folder / "alice" / "jobs")
+    assert str(job.folder).startswith(f"{folder}/alice/jobs/")
     fractal.close()
     assert "asmith" in shown
     assert f"{folder}/etc/jupyter/fractal/cluster/profiles/me.json" in shown
