@@ -171,10 +171,11 @@ class Database:
             raise
         except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
             cause = getattr(error, "orig", None) or error
-            cure = _cure(cause) if self.is_sqlite else postgresql.cure(cause)
+            server = None if self.is_sqlite else postgresql
+            what = server.words(cause) if server else str(cause)
+            cure = server.cure(cause) if server else _cure(cause)
             if not cure and isinstance(error, sa.exc.ProgrammingError):
                 raise
-            what = str(cause).strip().rstrip(".")
             raise StoreUnavailable(
                 f"The store {self.name} cannot be used: {what}. {cure}".rstrip()
             ) from error

@@ -4,6 +4,9 @@ The tables are those of `tables.py`, made as for SQLite; `isolate` then gives to
 `role` that the rest of the code does not know of, makes it a part of every key, and lets the server
 show and take only rows of the role that asks. Keys have it because the server checks them without
 regard to who may see what: else a name that somebody else has taken would be refused.
+
+A migration that makes a key, or refers to one, names `role` in it on PostgreSQL; what it changes
+are the rows of all (`open_to_owner`).
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ POLICY = "own_rows"
 _REVISIONS = """
 CREATE TABLE IF NOT EXISTS revisions (
     role name DEFAULT current_user PRIMARY KEY,
-    number bigint NOT NULL DEFAULT 0
+    number bigint NOT NULL DEFAULT 1
 ) WITH (fillfactor = 20)
 """
 TABLES = (*(table.name for table in metadata.sorted_tables), "revisions")

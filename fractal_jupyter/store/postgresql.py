@@ -47,7 +47,7 @@ _CONNECT: dict[str, Any] = {
     "tcp_user_timeout": SILENCE_SECONDS * 1000,
 }
 # Reading sees one consistent state.
-READING = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+READING = {"isolation_level": "REPEATABLE READ"}
 _SETTINGS = (
     f"SET lock_timeout = '{LOCK_SECONDS}s'; "
     f"SET idle_in_transaction_session_timeout = '{STANDSTILL_SECONDS}s'; "
@@ -186,6 +186,12 @@ def revision(engine: sa.Engine) -> int | None:
             return int(connection.execute(_REVISION).scalar() or 0)
     except sa.exc.SQLAlchemyError:
         return None
+
+
+def words(error: BaseException | None) -> str:
+    """What the server says is wrong, in one line."""
+    said = getattr(getattr(error, "diag", None), "message_primary", None) or str(error)
+    return " ".join(said.split()).rstrip(".")
 
 
 def cure(error: BaseException) -> str:

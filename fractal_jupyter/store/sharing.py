@@ -14,11 +14,15 @@ import sqlalchemy as sa
 from fractal_jupyter.errors import StoreError, StoreUnavailable
 from fractal_jupyter.store import isolation, schema
 from fractal_jupyter.store.database import Database
+from fractal_jupyter.store.postgresql import words
 
 COMMAND = "python -m fractal_jupyter.store"
 # References that are emptied, but for the role in them, came with it.
 OLDEST_SERVER = 15
-# Two administrators, or one who is in a hurry, at a time.
+_OWNS_DATABASE = sa.text("""
+SELECT pg_has_role(datdba, 'MEMBER') FROM pg_database WHERE datname = current_database()
+""")
+# One at a time.
 _ADMINISTRATING = sa.text("SELECT pg_advisory_xact_lock(hashtext('fractal_jupyter'))")
 
 
@@ -50,7 +54,6 @@ def create(database: Database) -> str:
         isolation.isolate(connection)
         for role in isolation.allowed_roles(connection):
             isolation.grant(connection, role)
-        _check_closed(connection, database)
     return done
 
 
@@ -95,11 +98,12 @@ def check(database: Database) -> list[str]:
     try:
         with database.read() as connection:
             wrong = list(_what_is_wrong(connection, database))
-            wrong += [
-                f"Your role is a member of {other!r}, and may act as that role; the administrator "
-                f"of the server can take it back: REVOKE {other} FROM …."
-                for other in isolation.also_as(connection)
-            ]
+            others = [] if wrong else isolation.also_as(connection)
+        wrong += [
+            f"Your role is a member of {other!r}, and may act as that role; the administrator of "
+            f"the server can take it back: REVOKE {other} FROM …."
+            for other in others
+        ]
         if not wrong:
             database.version = schema.HEAD
             with database.write():
@@ -170,6 +174,8 @@ def _administrating(database: Database) -> Iterator[sa.Connection]:
     with database.errors_in_words(), database.engine.begin() as connection:
         if (connection.dialect.server_version_info or ()) < (OLDEST_SERVER,):
             raise StoreError(_too_old(database))
+        if not connection.execute(_OWNS_DATABASE).scalar():
+            raise StoreError(_not_owner(database))
         connection.execute(_ADMINISTRATING)
         try:
             yield connection
@@ -177,9 +183,9 @@ def _administrating(database: Database) -> Iterator[sa.Connection]:
             if getattr(error.orig, "sqlstate", None) != "42501":
                 raise
             raise StoreError(
-                f"This role may not do that with the store {database.name}: "
-                f"{str(error.orig).strip()}. It has to own the database (createdb --owner=ROLE "
-                "NAME), and needs CREATEROLE to make roles."
+                f"This role may not do that with the store {database.name}: {words(error.orig)}. "
+                "It has to be the one that has made the tables, and to have CREATEROLE to make "
+                "roles."
             ) from error
 
 
@@ -191,19 +197,9 @@ def _taken_names(database: Database) -> Iterator[None]:
         if getattr(error.orig, "sqlstate", None) != "42P07":
             raise
         raise StoreUnavailable(
-            f"The database {database.name} has other tables already: {str(error.orig).strip()}. "
+            f"The database {database.name} has other tables already: {words(error.orig)}. "
             "Use a database that is for this alone: createdb --owner=ROLE NAME."
         ) from error
-
-
-def _check_closed(connection: sa.Connection, database: Database) -> None:
-    """Raise if everybody may still connect: only the owner of a database can change that."""
-    query = "SELECT has_database_privilege('public', current_database(), 'CONNECT')"
-    if connection.exec_driver_sql(query).scalar():
-        raise StoreError(
-            f"Everybody may connect to the database {database.name}, and only its owner can "
-            "change that. Use one that the administrator's role owns: createdb --owner=ROLE NAME."
-        )
 
 
 def _refuse_powers(connection: sa.Connection, role: str) -> None:
@@ -217,6 +213,13 @@ def _refuse_powers(connection: sa.Connection, role: str) -> None:
             f"The role {role!r} is a member of {', '.join(map(repr, others))}, and may act as "
             "what others log in as. Take that back first (REVOKE … FROM …)."
         )
+
+
+def _not_owner(database: Database) -> str:
+    return (
+        f"This role does not own the database of {database.name}, as its administrator has to. "
+        "Use that role, or a database of this role's: createdb --owner=ROLE NAME."
+    )
 
 
 def _too_old(database: Database) -> str:

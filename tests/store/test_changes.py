@@ -83,3 +83,15 @@ def test_activities(store: Store) -> None:
     store.activities.end(activity.id, error=None)
     assert looks.new() == [("activity", activity.id)]
     assert looks.new() == []
+
+
+def test_a_counter_says_whether_anybody_has_written(store_url: str, store: Store) -> None:
+    before = store.database.data_version()
+    assert before is not None
+    store.workflows.all()
+    assert store.database.data_version() == before
+    other = Store(store_url)
+    assert store.database.data_version() == before
+    other.workflows.add("w", [])
+    other.close()
+    assert store.database.data_version() != before
