@@ -23,7 +23,7 @@ def placeholder_values(mappings: Iterable[Path], problems: list[str]) -> Mapping
         problems: Gets what is wrong with them; the SLURM user is not known then.
     """
     user = os.environ.get(HUB_USER_VARIABLE) or current_user()
-    values = {"user": user, "slurm_user": user, "home": str(Path("~").expanduser())}
+    values = {"user": user, "slurm_user": user, "home": os.path.expanduser("~")}  # noqa: PTH111 - never fails
     for path in mappings:
         try:
             known = _read_mapping(path)

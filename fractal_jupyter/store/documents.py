@@ -240,14 +240,16 @@ class Resources(FromFiles[ResourceRecord]):
 
     def retire(self, record: ResourceRecord) -> None:
         """Remove a resource that no file says any more; if it is needed, it takes no new jobs."""
+        closed = {**record.document, "prevent_new_submissions": True}
+        with self._database.read() as connection:
+            if record.document == closed and _needed_by(connection, record):
+                return
         with self._database.write() as connection:
-            if not _needed_by(connection, record):
-                connection.execute(sa.delete(resources).where(resources.c.id == record.id))
-            elif not record.document.get("prevent_new_submissions"):
-                closed = {**record.document, "prevent_new_submissions": True}
-                connection.execute(
-                    sa.update(resources).where(resources.c.id == record.id).values(document=closed)
-                )
+            here = resources.c.id == record.id
+            if _needed_by(connection, record):
+                connection.execute(sa.update(resources).where(here).values(document=closed))
+            else:
+                connection.execute(sa.delete(resources).where(here))
 
     def _insertion(self) -> sa.Insert:
         return sa.insert(self._table).values(warm=True)

@@ -338,6 +338,9 @@ def test_files_that_are_gone(hub: Hub, files: tuple[Path, Path]) -> None:
     fractal.profiles.add({**PROFILE, "name": "Mine", "username": "alice"}, resource="Cluster")
     with pytest.raises(NotAllowed, match="takes no new jobs"):
         fractal.submit("Toy Parallel", "plate", profile="Mine")
+    version = fractal._store.database.data_version()
+    hub.open()
+    assert fractal._store.database.data_version() == version
     hub.write("cluster/resource.json", RESOURCE)
     hub.write("cluster/profiles/me.json", PROFILE)
     fractal = hub.open()
