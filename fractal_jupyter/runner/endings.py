@@ -36,20 +36,28 @@ class Endings:
         path = PurePosixPath(live.record.folder) / "batch.json" if live.begun else live.folder
         return exists(self.units.context.backend.host, path)
 
+    def never_began(self, live: LiveBatch, status: BatchStatus) -> bool:
+        """Whether a batch that has ended surely had no worker: nothing of it is on its way."""
+        return not self._explained(live, status.before_start or status)[0].began
+
     def explain(self, live: LiveBatch, status: BatchStatus) -> tuple[str | None, str]:
         """Why a worker ended: as a code, and in words, with the end of what it said itself."""
         if not self.is_there(live):
             folder = live.record.folder
             return status.problem, f"the folder of its batch, {folder}, was removed"
-        backend = self.units.context.backend
-        handle = live.handle or {}
-        output = read_if_there(backend.host, PurePosixPath(handle["output"]))
-        said = output.decode(errors="replace").strip()
-        status = backend.scheduler.explain(handle, status, said)
+        status, said = self._explained(live, status)
         why = status.reason or "its worker ended"
         if live.damaged:
             why += " (some of what it recorded, perhaps of this unit, is damaged)"
         return status.problem, f"{why}; the worker said: {said[-MOST_SAID:]}" if said else why
+
+    def _explained(self, live: LiveBatch, status: BatchStatus) -> tuple[BatchStatus, str]:
+        """What is known of its end, given what it said itself; and that."""
+        backend = self.units.context.backend
+        handle = live.handle or {}
+        output = read_if_there(backend.host, PurePosixPath(handle["output"]))
+        said = output.decode(errors="replace").strip()
+        return backend.scheduler.explain(handle, status, said), said
 
     def judge_cut(self, live: LiveBatch, problem: str | None, why: str) -> None:
         """Say why units were ended whose worker knew only that it was told to end.

@@ -154,7 +154,9 @@ class PhaseRun:
         """
         late = self.context.backend.late_results_seconds
         settled = live.finished or not self.units.left(live)
-        if (settled and not live.cut) or not (live.begun or status.began):
+        if settled and not live.cut:
+            return True
+        if not live.begun and (not status.began or self.endings.never_began(live, status)):
             return True
         if live.ended is None:
             live.ended = time.monotonic()

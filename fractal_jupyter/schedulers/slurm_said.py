@@ -57,9 +57,12 @@ def explain(
         return replace(status, reason=end.reason, problem=end.problem)
     if status.problem == "worker_could_not_start" and status.reason is not None:
         code = _exit_code(said, python)
-        if code is not None and status.reason.endswith(LOOK):
+        if code is not None:
             advice = BEFORE_THE_WORKER[code]
-            return replace(status, reason=f"{status.reason.removesuffix(LOOK)}{advice}")
+            reason = status.reason
+            if reason.endswith(LOOK):
+                reason = f"{reason.removesuffix(LOOK)}{advice}"
+            return replace(status, reason=reason, began=False)
     return status
 
 

@@ -30,7 +30,7 @@ from fractal_jupyter.schedulers.slurm_output import (
     parse_accounting,
     parse_queue,
 )
-from fractal_jupyter.schedulers.slurm_words import Row, ending, pending_words
+from fractal_jupyter.schedulers.slurm_words import OF_THE_SHELL, Row, ending, pending_words
 
 log = logging.getLogger(__name__)
 
@@ -338,6 +338,8 @@ def _told(watched: Watched, snapshot: Snapshot, *, accounting: bool) -> BatchSta
 
 def _ended(watched: Watched, row: Row) -> BatchStatus:
     began = bool(row.nodes) or row.state not in ("CANCELLED", "FAILED")
+    if isinstance(row, AccountingRow) and row.exit_code in OF_THE_SHELL:
+        began = False
 
     def status(*, worker_ran: bool) -> BatchStatus:
         end = ending(

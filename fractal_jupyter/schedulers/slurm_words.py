@@ -59,6 +59,8 @@ BEFORE_THE_WORKER: Final = {
     127: f"the interpreter of the worker is not there: {_OTHER_PYTHON}",
 }
 """What a job script that ends with such a status has met, before the worker ran."""
+OF_THE_SHELL: Final = frozenset({126, 127})
+"""Those of them that no worker ever ends with: there was none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,7 @@ def test_an_interpreter_that_cannot_be_started(said: str, words: str) -> None:
     reason = found.reason or ""
     assert reason.startswith("its SLURM job 12_3 ended on n7 before its worker ran; ")
     assert words in reason
+    assert found.began is ("interpreter" not in said and PYTHON not in said)
 
 
 @given(st.text())

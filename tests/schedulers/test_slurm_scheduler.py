@@ -314,6 +314,19 @@ def test_accounting_says_more_of_what_has_ended_than_the_queue(cluster: Cluster)
     assert cluster.count("sacct") == 1
 
 
+@pytest.mark.parametrize(("code", "began"), [("127:0", False), ("1:0", True), ("0:9", True)])
+def test_statuses_of_the_shell_tell_that_no_worker_has_begun(
+    cluster: Cluster, code: str, began: bool
+) -> None:
+    cluster.queued("7_0|FAILED|NonZeroExitCode|N/A|N/A|node1|alice|x")
+    times = "2026-11-23T04:06:14|2026-11-23T04:06:15"
+    cluster.accounting = FakeOutcome(
+        stdout=f"7_0|FAILED|{code}|{times}|1|200M||60|node1|alice|x\n".encode()
+    )
+    (status,) = watch(cluster).statuses([watched(7, 0)])
+    assert (status.state, status.began) == (BatchState.ENDED, began)
+
+
 def test_what_neither_knows_is_out_of_sight(cluster: Cluster) -> None:
     """It may have ended, may not be known to sacct yet, or the controller has lost its memory."""
     asked = watch(cluster)
