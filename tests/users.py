@@ -47,10 +47,10 @@ def make_user(name: str = TEST_USER) -> pwd.struct_passwd:
     return user
 
 
-def five_commands(target: str = TEST_USER) -> str:
-    """Sudoers that let the current user run just the five commands as `target`."""
+def five_commands(target: str = TEST_USER, *, user: str | None = None) -> str:
+    """Sudoers that let a user, the current one, run just the five commands as `target`."""
     paths = ", ".join(_path(command) for command in COMMANDS)
-    return f"{_current()} ALL=({target}) !ALL, NOPASSWD: {paths}\n"
+    return f"{user or _current()} ALL=({target}) !ALL, NOPASSWD: {paths}\n"
 
 
 def nothing(target: str = TEST_USER) -> str:

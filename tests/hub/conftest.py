@@ -14,9 +14,11 @@ from tests.hub.work import collect, local_resource, toy_wheel
 from tests.slurm.fixtures import SHARED, skip_for_machine
 from tests.slurm.lock import held
 from tests.slurm.ways import profile_document, resource_document
+from tests.users import TEST_USER
 
 LOCK = Path("/var/tmp/fractal-tests.hub.lock")
-SLURM_USERS = {NAMES[0]: "asmith"}
+# Ann has another name on the cluster, Bob the same.
+SLURM_USERS = {NAMES[0]: TEST_USER}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -54,8 +56,14 @@ def write_files(hub: Hub) -> None:
     hub.write("here/profiles/me.json", {"resource_type": "local", "name": "Here"})
     cluster = resource_document("slurm_sudo", Path("{home}/fractal"), python="/usr/bin/python3.11")
     hub.write("cluster/resource.json", {**cluster, "name": "Cluster"})
-    profile = profile_document("slurm_sudo", "{slurm_user}")
+    profile = profile_document("slurm_sudo", "{user}")
     hub.write("cluster/profiles/me.json", {**profile, "name": "Cluster"})
+    shared = resource_document(
+        "slurm_sudo", hub.folder / "shared" / "{user}", python="/usr/bin/python3.11"
+    )
+    hub.write("institute/resource.json", {**shared, "name": "Institute"})
+    profile = profile_document("slurm_sudo", "{slurm_user}")
+    hub.write("institute/profiles/me.json", {**profile, "name": "Institute"})
 
 
 @pytest.fixture(scope="session")

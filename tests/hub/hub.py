@@ -95,6 +95,7 @@ class Hub:
             return False
 
     def log(self) -> str:
+        """What the hub and the servers of all users have written."""
         return (self.folder / "hub.log").read_text()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from pathlib import Path
 
 import psutil
@@ -10,10 +12,20 @@ import pytest
 
 from tests.hub.conftest import SLURM_USERS
 from tests.hub.hub import Hub, User, refused
-from tests.hub.work import IMAGES, Gate, by_name, collect, ended, submit, units
+from tests.hub.work import (
+    IMAGES,
+    Gate,
+    by_name,
+    collect,
+    ended,
+    local_resource,
+    submit,
+    units,
+)
 from tests.slurm.lock import SECONDS
 from tests.slurm.machine import Cluster
 from tests.toy import wait_until
+from tests.users import five_commands, sudoers
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -29,14 +41,15 @@ def commands(user: User, word: str) -> list[psutil.Process]:
 def test_users_have_the_administrators_documents_with_their_own_names(
     hub: Hub, ann: User, bob: User
 ) -> None:
-    file = hub.folder / "etc" / "fractal" / "cluster"
+    file = hub.folder / "etc" / "fractal" / "institute"
     for user in (ann, bob):
-        profile, resource = by_name(user, "profiles", "Cluster"), by_name(user, "resources", "Here")
+        profile = by_name(user, "profiles", "Institute")
+        resource = by_name(user, "resources", "Here")
         assert profile["document"]["username"] == SLURM_USERS.get(user.name, user.name)
         assert profile["source"] == str(file / "profiles" / "me.json")
         assert resource["document"]["jobs_local_dir"] == f"{user.home}/fractal/jobs"
         names = [item["name"] for item in user.ask("GET", "resources")["items"]]
-        assert sorted(names) == ["Cluster", "Here"]
+        assert sorted(names) == ["Cluster", "Here", "Institute"]
 
 
 @pytest.mark.parametrize("noun", ["resources", "profiles"])
@@ -48,6 +61,16 @@ def test_they_are_read_only_over_rest(ann: User, noun: str) -> None:
         assert (status, answer["reason"]) == (409, "not_allowed")
         assert known["source"] in answer["message"]
     assert by_name(ann, noun, "Cluster") == known
+
+
+def test_a_wrong_file_is_told_in_the_log_and_harms_nobody(hub: Hub, bob: User) -> None:
+    file = hub.write("wrong/resource.json", {**local_resource("Wrong"), "jobs_poll_interval": "?"})
+    try:
+        assert ended(bob, submit(bob, "beside a wrong file", "Here"))["status"] == "done"
+        wait_until(lambda: f"The resource in {file} cannot be used" in hub.log())
+        assert "jobs_poll_interval: found '?'" in hub.log()
+    finally:
+        file.unlink()
 
 
 # Apart from each other
@@ -163,6 +186,24 @@ def test_slurm_jobs_go_on_where_all_is_killed(cluster: Cluster, bob: User, wheel
     bob.start()
     after = ended(bob, job)
     assert after["status"] == "done", after["error"]
+
+
+@pytest.mark.timeout(SECONDS + 600)
+def test_a_user_with_another_name_submits_through_sudo(
+    cluster: Cluster, hub: Hub, ann: User, second_user: pwd.struct_passwd, wheel: Path
+) -> None:
+    """With folders and sudoers as `docs/jupyterhub.md` says."""
+    ours, theirs = hub.folder / "shared" / ann.name, hub.folder / "data"
+    ours.mkdir(parents=True)
+    os.chown(ours, ann.uid, -1)
+    theirs.mkdir()
+    os.chown(theirs, second_user.pw_uid, second_user.pw_gid)
+    with sudoers(five_commands(SLURM_USERS[ann.name], user=ann.name)):
+        collect(ann, wheel, "Institute")
+        after = ended(ann, submit(ann, "institute", "Institute", folder=theirs))
+    assert after["status"] == "done", after["error"]
+    (job,) = (theirs / ".fractal").iterdir()
+    assert job.stat().st_uid == second_user.pw_uid
 
 
 def stop_with_supervisor(user: User) -> None:

@@ -37,12 +37,12 @@ def collect(user: User, wheel: Path, profile: str) -> None:
     assert activity()["status"] == "OK", activity()["error"]
 
 
-def submit(user: User, name: str, profile: str, **args: Any) -> int:
-    """Submit toy units on a new dataset; the id of the job."""
-    folder = str(user.home / name)
-    body = {"name": name, "zarr_dir": folder, "project_dir": folder}
+def submit(user: User, name: str, profile: str, *, folder: Path | None = None, **args: Any) -> int:
+    """Submit toy units on a new dataset below a folder, the user's home; the id of the job."""
+    project = str(folder or user.home / name)
+    body = {"name": name, "zarr_dir": project, "project_dir": project}
     dataset = user.ask("POST", "datasets", body)["id"]
-    images = [{"zarr_url": f"{folder}/{n}.zarr"} for n in range(IMAGES)]
+    images = [{"zarr_url": f"{project}/{n}.zarr"} for n in range(IMAGES)]
     user.ask("POST", f"datasets/{dataset}/images", {"images": images})
     profile_id = by_name(user, "profiles", profile)["id"]
     (task,) = (
