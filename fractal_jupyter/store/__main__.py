@@ -33,6 +33,8 @@ def _run(asked: argparse.Namespace, database: Database) -> int:
         said = sharing.create(database)
     elif asked.command == "allow":
         said = sharing.allow(database, asked.roles, make=asked.make)
+    elif asked.command == "forget":
+        said = sharing.forget(database, asked.roles)
     else:
         if wrong := sharing.check(database):
             sys.stderr.write("".join(f"{line}\n" for line in wrong))
@@ -65,10 +67,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     allow = commands.add_parser("allow", help="let roles use the store (the owner of the database)")
     allow.add_argument("--make", action="store_true", help="make roles that there are not")
+    forget = commands.add_parser(
+        "forget", help="delete all that roles have in the store (the owner of the database)"
+    )
     check = commands.add_parser("check", help="say what is wrong with the store (a user)")
-    for command in (create, allow, check):
+    for command in (create, allow, forget, check):
         command.add_argument("url", help="postgresql+psycopg://ROLE@HOST/DATABASE")
-    allow.add_argument("roles", nargs="+", metavar="role", help="a role, one per user")
+    for command in (allow, forget):
+        command.add_argument("roles", nargs="+", metavar="role", help="a role, one per user")
     return parser
 
 

@@ -51,10 +51,10 @@ LEFT JOIN pg_class AS c ON c.oid = to_regclass('public.revisions')
 WHERE r.rolname = COALESCE(:role, current_user)
 """)
 _ALLOWED = sa.text("""
-SELECT DISTINCT a.grantee::regrole::text
-FROM pg_class AS c, aclexplode(c.relacl) AS a
+SELECT r.rolname
+FROM pg_class AS c, aclexplode(c.relacl) AS a JOIN pg_roles AS r ON r.oid = a.grantee
 WHERE c.oid = to_regclass('public.revisions') AND a.privilege_type = 'INSERT'
-  AND a.grantee NOT IN (0, c.relowner)
+  AND r.oid <> c.relowner
 """)
 _ALSO_AS = sa.text("""
 SELECT other.rolname FROM pg_roles AS r
@@ -123,6 +123,24 @@ def grant(connection: sa.Connection, role: str) -> None:
     connection.exec_driver_sql(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public {to}")
 
 
+def forget(connection: sa.Connection, role: str) -> int:
+    """Delete all rows of a role, and do not let it in any more; return how many rows it had.
+
+    `open_to_owner` comes before this, `isolate` after it.
+    """
+    delete = "DELETE FROM {} WHERE role = :role"
+    rows = sum(
+        connection.execute(sa.text(delete.format(table)), {"role": role}).rowcount
+        for table in reversed(TABLES)
+    )
+    if role_exists(connection, role):
+        gone = f"FROM {_quoted(connection, role)}"
+        connection.exec_driver_sql(f"REVOKE ALL ON DATABASE {_database(connection)} {gone}")
+        for what in ("ALL TABLES IN", "ALL SEQUENCES IN", ""):
+            connection.exec_driver_sql(f"REVOKE ALL ON {what} SCHEMA public {gone}")
+    return rows
+
+
 def create_role(connection: sa.Connection, role: str) -> None:
     """Make a role that may log in, and nothing else; its password is for others to set."""
     connection.exec_driver_sql(f"CREATE ROLE {_quoted(connection, role)} LOGIN")
@@ -135,7 +153,7 @@ def role_exists(connection: sa.Connection, role: str) -> bool:
 
 
 def allowed_roles(connection: sa.Connection) -> list[str]:
-    """The roles that may use the store, as the server writes them in statements."""
+    """The roles that may use the store."""
     return list(connection.execute(_ALLOWED).scalars())
 
 

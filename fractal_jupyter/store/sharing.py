@@ -79,6 +79,24 @@ def allow(database: Database, roles: Sequence[str], *, make: bool = False) -> st
     return f"{', '.join(roles)} may use the store {database.name}."
 
 
+def forget(database: Database, roles: Sequence[str]) -> str:
+    """Delete all that roles have in the store, and let them in no more; return what was done.
+
+    Raises:
+        StoreError: Nothing was deleted; the message says why.
+    """
+    with _administrating(database) as connection:
+        if schema.version_in(connection) != schema.HEAD:
+            raise StoreError(
+                f"The tables of the store {database.name} are not those of this fractal-jupyter; "
+                f"first: {COMMAND} create URL."
+            )
+        isolation.open_to_owner(connection)
+        counts = [f"{role} ({isolation.forget(connection, role)} rows)" for role in roles]
+        isolation.isolate(connection)
+    return f"Deleted from the store {database.name}: {', '.join(counts)}."
+
+
 def require_usable(database: Database) -> None:
     """Raise unless this role may use the store, and sees its own rows only.
 

@@ -18,6 +18,7 @@ from fractal_jupyter.store.__main__ import main
 from fractal_jupyter.store.database import Database
 from fractal_jupyter.store.store import Store
 from tests.postgresql import ADMINISTRATOR, Server, SharedStore
+from tests.store.test_leases import add_job
 from tests.store.test_schema import alembic_config
 
 NEXT = '''
@@ -86,6 +87,8 @@ def test_roles_can_be_made_on_the_way(shared_store: SharedStore) -> None:
         with pytest.raises(StoreError, match=r"has no role.*--make"):
             sharing.allow(database, [role])
         sharing.allow(database, [role], make=True)
+        # They are let into tables that come later, too.
+        assert "up to date" in sharing.create(database)
     with shared_store.server.connect(shared_store.database, role=f"'{escaped(role)}'") as erin:
         assert erin.execute("SELECT current_user::text").fetchone() == (role,)
         assert erin.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
@@ -190,6 +193,27 @@ def test_tables_of_a_newer_version_are_refused_in_words(shared_store: SharedStor
         Store(shared_store.url("alice"))
     with closing(Database(shared_store.administration)) as database, pytest.raises(StoreTooNew):
         sharing.create(database)
+
+
+def test_who_is_forgotten_has_nothing_and_others_have_all(shared_store: SharedStore) -> None:
+    for role in ("alice", "bob"):
+        with closing(Store(shared_store.url(role))) as store:
+            add_job(store)
+    with closing(Database(shared_store.administration)) as database:
+        assert "alice (4 rows)" in sharing.forget(database, ["alice"])
+        assert sharing.allow(database, ["carl"], make=True)
+        assert isolation_is_whole(shared_store)
+    with pytest.raises(StoreError, match="permission denied"):
+        Store(shared_store.url("alice"))
+    rows = shared_store.execute("SELECT DISTINCT role::text FROM steps")
+    assert rows == [("bob",)]
+
+
+def isolation_is_whole(shared_store: SharedStore) -> bool:
+    """Whether row-level security is forced on every table but that of the version."""
+    query = """SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace
+        AND relkind = 'r' AND NOT relforcerowsecurity"""
+    return shared_store.execute(query) == [(1,)]
 
 
 def test_a_database_with_other_tables_is_left_alone(empty: SharedStore) -> None:
