@@ -140,8 +140,8 @@ tests/hub/node_modules/.installed: tests/hub/package-lock.json
 	@touch $@
 
 clean:
-	rm -rf tests/hub/node_modules
 	rm -rf labextension/node_modules labextension/lib labextension/dist labextension/build.log
+	rm -rf tests/hub/node_modules
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	rm -rf demo-output test-output benchmarks/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

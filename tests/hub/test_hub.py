@@ -108,17 +108,17 @@ def test_a_kernel_uses_the_store_of_its_server(ann: User) -> None:
     job = submit(ann, "kernel", "Here")
     ended(ann, job)
     printed = ann.run(
-        "import json\n"
+        "import json, os\n"
         "from fractal_jupyter import Fractal\n"
         "fractal = Fractal()\n"
         "fractal.datasets.create('made in a kernel', zarr_dir='/data')\n"
         "store = fractal.server.about()['store']\n"
         f"print(json.dumps([fractal.url, store, fractal.jobs.get({job}).status,\n"
-        "    repr(fractal.profiles.get('Cluster'))]))"
+        "    repr(fractal.profiles.get('Cluster')), os.environ['JUPYTERHUB_USER']]))"
     )
-    url, store, status, profile = json.loads(printed)
+    url, store, status, profile, user = json.loads(printed)
     assert url == f"sqlite:///{store}"
-    assert status == "done"
+    assert (status, user) == ("done", ann.name)
     assert profile == "<Profile 'Cluster' of 'Cluster', the administrator's>"
     assert by_name(ann, "datasets", "made in a kernel")
 
