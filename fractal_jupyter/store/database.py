@@ -101,7 +101,12 @@ class Database:
     @property
     def name(self) -> str:
         """What to call the store in messages; without the password that its URL may hold."""
-        return str(self.path or postgresql.shown(self.engine.url))
+        return str(self.path or self.shown_url)
+
+    @property
+    def shown_url(self) -> str:
+        """Its URL without the password that may be in it."""
+        return postgresql.shown(self.engine.url)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

@@ -154,4 +154,4 @@ def _run_job(url: str, folder: Path) -> None:
         assert job.status == "done"
         pid = supervisor_pid(fractal._store)
         assert b"secret" not in Path(f"/proc/{pid}/cmdline").read_bytes()
-        assert "secret" not in repr(fractal._store.database.name)
+        assert "secret" not in repr(fractal)
