@@ -372,7 +372,7 @@ class Fractal:
         self._store.close()
 
     def __repr__(self) -> str:
-        return f"<Fractal {self.url}, profile {self.profile!r}>"
+        return f"<Fractal {self._store.database.shown_url}, profile {self.profile!r}>"
 
 
 def _single_step(task: str | Task, single: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
