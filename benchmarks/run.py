@@ -30,6 +30,7 @@ BENCHMARKS = (
     "collect",
     "latency",
     "supervisor_load",
+    "panel",
 )
 
 

@@ -227,6 +227,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Several views ask for the same at a time: they share an answer, until something changes. */
+const SHARED_MS = 2000;
+
 type Query = Record<string, string | number | boolean | string[] | null | undefined>;
 
 export class Api {
@@ -290,8 +293,21 @@ export class Api {
     return (await this.get<{ items: T[] }>(path)).items;
   }
 
-  private async get<T>(path: string, query: Query = {}): Promise<T> {
-    return (await this.ask(path, query)).json();
+  /** Share no answers that were given before this moment. */
+  forget = () => this.shared.clear();
+
+  private get<T>(path: string, query: Query = {}): Promise<T> {
+    const key = path + queryText(query);
+    const known = this.shared.get(key);
+    if (known) {
+      return known as Promise<T>;
+    }
+    const answer = this.ask(path, query).then(response => response.json() as Promise<T>);
+    const forget = () => this.shared.get(key) === answer && this.shared.delete(key);
+    this.shared.set(key, answer);
+    answer.catch(forget);
+    window.setTimeout(forget, SHARED_MS);
+    return answer;
   }
 
   private async post<T>(path: string, body?: unknown): Promise<T> {
@@ -308,6 +324,9 @@ export class Api {
   }
 
   private async ask(path: string, query: Query, init: RequestInit = {}): Promise<Response> {
+    if (init.method) {
+      this.forget();
+    }
     const url = URLExt.join(this.settings.baseUrl, 'fractal/api', path) + queryText(query);
     const response = await ServerConnection.makeRequest(url, init, this.settings);
     if (!response.ok) {
@@ -321,6 +340,7 @@ export class Api {
     throw reason;
   };
 
+  private readonly shared = new Map<string, Promise<unknown>>();
   /** They are the same as long as the server runs. */
   private schemasOnce: Promise<ISchemas> | undefined;
 }

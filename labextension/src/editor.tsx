@@ -35,6 +35,7 @@ export function DocumentEditor(props: {
   const [refused, setRefused] = useState<IRefusal | null>(null);
   const [saved, setSaved] = useState(false);
   const [check, setCheck] = useState<number | null>(null);
+  const [dataset, setDataset] = useState<number | undefined>();
 
   const { value, error } = useFetched(
     changes,
@@ -126,7 +127,7 @@ export function DocumentEditor(props: {
               label="Check"
               title={`Try the ${noun} as it is saved`}
               disabled={id === undefined || draft.dirty || gone}
-              action={async () => setCheck((await api.check(noun, id!)).id)}
+              action={async () => setCheck((await api.check(noun, id!, dataset)).id)}
             />
             {id !== undefined && !readOnly && (
               <ActionButton danger label="Remove…" disabled={gone} action={remove} />
@@ -174,10 +175,39 @@ export function DocumentEditor(props: {
           )}
         </fieldset>
         <div className="fj-side">
+          {type === 'slurm_sudo' && <PlaceToTry chosen={dataset} choose={setDataset} />}
           {check !== null && <CheckResult activity={check} />}
           <JsonText value={draft.value} readOnly={readOnly} change={change} broken={setBroken} />
         </div>
       </div>
+    </div>
+  );
+}
+
+/** Jobs of another user need a folder to write to, even those that are only tried. */
+function PlaceToTry(props: {
+  chosen: number | undefined;
+  choose: (dataset: number | undefined) => void;
+}): JSX.Element {
+  const { api, changes } = useFractal();
+  const { value, error } = useFetched(changes, { kinds: ['dataset'] }, api.datasets, []);
+  return (
+    <div>
+      <label className="fj-choice">
+        Dataset to try a job in
+        <select
+          value={props.chosen ?? ''}
+          onChange={event => props.choose(Number(event.target.value) || undefined)}
+        >
+          <option value="">none: check without a job</option>
+          {value?.map(dataset => (
+            <option key={dataset.id} value={dataset.id}>
+              {printable(dataset.name)}
+            </option>
+          ))}
+        </select>
+      </label>
+      <Problem text={error} />
     </div>
   );
 }

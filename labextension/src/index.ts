@@ -28,6 +28,7 @@ import { Api, IPlace, Noun } from './api';
 import { CommandIDs, IFractal, View } from './fractal';
 import { fractalIcon } from './icon';
 import { Changes, messageOf } from './live';
+import { askEarly } from './panel';
 import { ActiveProfile } from './profile';
 import { RunningJobs } from './running';
 import { PanelWidget, StatusWidget, ViewWidget, viewName } from './views';
@@ -73,7 +74,10 @@ function activate(
     profile: new ActiveProfile(state),
     open: view => void commands.execute(CommandIDs.open, argumentsOf(view))
   };
+  // Before any view is told of a change.
+  fractal.changes.told.connect(fractal.api.forget);
   const running = new RunningJobs(fractal.api, fractal.changes);
+  askEarly(fractal.api);
 
   const panel = new PanelWidget(fractal);
   panel.id = PANEL_ID;

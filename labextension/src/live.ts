@@ -33,7 +33,13 @@ export class Changes {
       }
     });
     this._poll = new Poll({
-      factory: async () => this._told.emit(null),
+      factory: async () => {
+        // The first time is at once, when everything is being read anyway.
+        if (this.begun) {
+          this._told.emit(null);
+        }
+        this.begun = true;
+      },
       frequency: { interval: ANYWAY_MS, backoff: false },
       standby: 'when-hidden',
       auto: false
@@ -49,6 +55,7 @@ export class Changes {
   /** Have everything that is shown read again. */
   everything = () => this._told.emit(null);
 
+  private begun = false;
   private readonly _poll: Poll;
   private readonly _told = new Signal<this, IChange[] | null>(this);
 }

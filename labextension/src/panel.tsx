@@ -2,7 +2,7 @@
 
 import React, { useState } from 'react';
 
-import { IJobSummary, ITaskGroup, ITaskSummary, JobStatus } from './api';
+import { Api, IJobSummary, ITaskGroup, ITaskSummary, JobStatus } from './api';
 import { CommandIDs, useFractal } from './fractal';
 import { useFetched } from './live';
 import { Problem, Progress, Status, StatusChooser } from './parts';
@@ -11,6 +11,13 @@ import { counted, isOver, jobTitle, moment, printable, progressWords } from './w
 
 const PAGE = 20;
 const STATUSES: JobStatus[] = ['submitted', 'running', 'done', 'failed', 'cancelled'];
+
+/** Ask for what the panel shows first, while JupyterLab is still being put together. */
+export function askEarly(api: Api): void {
+  for (const asked of [api.jobs({ limit: PAGE }), api.profiles(), api.about()]) {
+    asked.catch(() => undefined); // the panel asks again, and says what is wrong
+  }
+}
 
 export function Panel(): JSX.Element {
   return (
@@ -50,6 +57,19 @@ export function ProfileChooser(): JSX.Element {
 
 /** Where, and as whom, computing happens; folded, since it is looked at once in a while. */
 function Places(): JSX.Element {
+  const [opened, setOpened] = useState(false);
+  return (
+    <details
+      className="fj-group fj-places"
+      onToggle={event => setOpened(event.currentTarget.open)}
+    >
+      <summary>Resources and profiles</summary>
+      {opened && <PlaceList />}
+    </details>
+  );
+}
+
+function PlaceList(): JSX.Element {
   const { api, changes, commands, open } = useFractal();
   const { value, error } = useFetched(
     changes,
@@ -61,8 +81,7 @@ function Places(): JSX.Element {
     []
   );
   return (
-    <details className="fj-group fj-places">
-      <summary>Resources and profiles</summary>
+    <>
       <Problem text={error} />
       <ul className="fj-list" aria-label="Resources and profiles">
         {value?.resources.map(resource => (
@@ -104,7 +123,7 @@ function Places(): JSX.Element {
           Add profile…
         </button>
       </div>
-    </details>
+    </>
   );
 }
 

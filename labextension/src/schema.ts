@@ -318,8 +318,10 @@ export function limitWords(node: INode): string {
     pattern: 'matches'
   };
   const fixed = fixedItemsOf(node).length > 0;
+  // That something has to be written goes without saying.
+  const plain = (name: string) => name === 'minLength' && node.schema[name] === 1;
   return Object.entries(words)
-    .filter(([name]) => name in node.schema && !(fixed && name.endsWith('Items')))
+    .filter(([name]) => name in node.schema && !(fixed && name.endsWith('Items')) && !plain(name))
     .map(([name, word]) => `${word} ${node.schema[name]}`)
     .join(', ');
 }

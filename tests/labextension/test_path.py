@@ -46,7 +46,7 @@ def test_from_the_launcher_to_a_finished_job(page: Page, fractal: Fractal, tmp_p
     expect(notification.first).to_be_visible()
 
     missing.touch()
-    view(page).get_by_role("button", name="Retry").click()
+    view(page).get_by_role("button", name="Retry", exact=True).click()
     expect(state).to_have_text("done", timeout=60_000)
     expect(view(page)).to_contain_text("4 of 4 units")
     (job, *_) = fractal.jobs.list()
