@@ -19,6 +19,7 @@ from fractal_jupyter import Fractal
 from fractal_jupyter.errors import AdministratorsFileWarning, NotAllowed, NotFound
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.store.store import Store
+from tests.postgresql import SharedStore
 from tests.toy import add_toy_tasks, make_dataset
 
 RESOURCE = {
@@ -195,6 +196,26 @@ def test_names_of_users_stay_words(hub: Hub, monkeypatch: pytest.MonkeyPatch, us
     assert "tasks_local_dir" in problem
     assert "one plain word" in problem
     assert rows(hub.opened[0]) == []
+
+
+def test_in_a_shared_store_everybody_has_their_own(
+    hub: Hub,
+    files: tuple[Path, Path],
+    shared_store: SharedStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hub.write("users.json", {"alice": "asmith"})
+    for user, slurm_user in (("alice", "asmith"), ("bob", "bob"), ("alice", "asmith")):
+        monkeypatch.setenv("JUPYTERHUB_USER", user)
+        hub.url = shared_store.url(user)
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda _: rows(hub.open()), range(4)))
+        assert found == [[("Cluster", str(files[0])), ("Me there", str(files[1]))]] * 4
+        profile = hub.opened[-1].profiles.get("Me there")
+        assert profile.document["username"] == slurm_user
+    for file in files:
+        file.unlink()
+    assert rows(hub.open()) == [("Local resource", None), ("Local profile", None)]
 
 
 # What is wrong
