@@ -53,8 +53,11 @@ export function DocumentEditor(props: {
   const places = noun === 'resource' ? value?.resources : value?.profiles;
   const place = places?.find(one => one.id === id);
   const home = noun === 'profile' ? homeOf(value?.resources, resource) : undefined;
-  const begun = value && beginningOf(noun, value.schemas, home?.type ?? 'local');
-  const draft = useDraft(id === undefined ? begun : place?.document, frame);
+  // What a new one began with; its type may be another one by now.
+  const begun = useRef<Json | undefined>();
+  begun.current ??= value && beginningOf(noun, value.schemas, home?.type ?? 'local');
+  const draft = useDraft(id === undefined ? begun.current : place?.document, frame);
+  const homeless = noun === 'profile' && id === undefined && !home;
   // What has just been saved may not have been read yet.
   const known = useRef(props.id !== undefined);
   known.current = known.current || place !== undefined;
@@ -119,7 +122,13 @@ export function DocumentEditor(props: {
               <ActionButton
                 main
                 label="Save"
-                disabled={(id !== undefined && !draft.dirty) || broken !== null || gone || draft.elsewhere !== null}
+                disabled={
+                  (id !== undefined && !draft.dirty) ||
+                  broken !== null ||
+                  gone ||
+                  homeless ||
+                  draft.elsewhere !== null
+                }
                 action={save}
               />
             )}
@@ -145,6 +154,7 @@ export function DocumentEditor(props: {
       <Elsewhere draft={draft} noun={noun} />
       <Problem text={gone ? `This ${noun} was removed elsewhere.` : error} />
       <Problem text={refused?.message} />
+      <Problem text={homeless ? 'A profile is of a resource: add that first.' : null} />
       <div className="fj-columns">
         <fieldset className="fj-plain" disabled={readOnly} aria-label="Fields">
           {id === undefined && (

@@ -67,15 +67,17 @@ function Chart(props: {
   const id = useId().replace(/:/g, '');
   const frame = useRef<HTMLDivElement>(null);
   const width = useWidth(frame) - LABEL_PIXELS;
-  const [cursor, setCursor] = useState<ICursor | null>(null);
+  const [pointed, setCursor] = useState<ICursor | null>(null);
   const lanes = useMemo(() => lanesOf(timeline), [timeline]);
+  // What was pointed at may have gone: a retry begins anew.
+  const cursor = pointed && pointed.place < (lanes[pointed.lane]?.units.length ?? 0) ? pointed : null;
   const height = Math.max(4, Math.min(18, Math.floor(240 / Math.max(1, lanes.length))));
   const span = Math.max(0.001, ...lanes.map(lane => lane.until));
   const scale = { pixelsPerSecond: Math.max(0, width) / span, laneHeight: height };
   const paths = useMemo(() => pathsOf(timeline, lanes, scale), [timeline, width]);
   const bottom = lanes.length * height;
 
-  const position = cursor ? (lanes[cursor.lane]?.units[cursor.place] ?? null) : null;
+  const position = cursor ? lanes[cursor.lane].units[cursor.place] : null;
   const choose = (at: number | null) => at !== null && props.select({ timeline, position: at });
   const under = (event: React.MouseEvent<SVGElement>): ICursor | null => {
     const box = event.currentTarget.getBoundingClientRect();

@@ -1,7 +1,7 @@
 /** A workflow: its steps with their arguments, in the order in which they run. */
 
 import { Dialog, showDialog } from '@jupyterlab/apputils';
-import React, { useId, useRef, useState } from 'react';
+import React, { useEffect, useId, useRef, useState } from 'react';
 
 import { IFieldProblem, ITaskSummary, Json } from './api';
 import { Elsewhere, IRefusal, refusalOf, useDraft } from './draft';
@@ -159,14 +159,24 @@ function Steps(props: {
   }
   keys.current.length = steps.length;
 
+  // A step that was moved keeps the focus, and after one was removed the list has it.
+  const list = useRef<HTMLOListElement>(null);
+  const next = useRef<(() => void) | null>(null);
+  useEffect(() => {
+    next.current?.();
+    next.current = null;
+  });
   const swap = (one: number, other: number) => {
     const swapped = <T,>(all: T[]) =>
       all.map((item, i) => (i === one ? all[other] : i === other ? all[one] : item));
     keys.current = swapped(keys.current);
+    const button = document.activeElement as HTMLButtonElement;
+    next.current = () => (button.disabled ? button.closest('li') : button)?.focus();
     change(swapped(steps));
   };
   const remove = (position: number) => {
     keys.current = keys.current.filter((_, i) => i !== position);
+    next.current = () => list.current?.focus();
     change(steps.filter((_, i) => i !== position));
   };
   return (
@@ -174,9 +184,9 @@ function Steps(props: {
       <h2>Steps</h2>
       <Problem text={error} />
       {!steps.length && <p className="fj-hint">No steps yet. Add the task that runs first.</p>}
-      <ol className="fj-workflow-steps">
+      <ol ref={list} className="fj-workflow-steps" tabIndex={-1} aria-label="Steps">
         {steps.map((step, position) => (
-          <li key={keys.current[position]}>
+          <li key={keys.current[position]} tabIndex={-1}>
             <Step
               step={step}
               position={position}

@@ -15,6 +15,9 @@ from fractal_jupyter import Fractal
 from fractal_jupyter.store.tables import resources
 from tests.labextension.lab import show_panel, view
 
+DATA = Path(__file__).parents[1] / "models" / "data"
+SLURM_SSH = json.loads((DATA / "resource_slurm_ssh.json").read_text())
+
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
@@ -129,3 +132,35 @@ def test_what_an_administrator_gave_is_read_only(page: Page, fractal: Fractal, s
     expect(editor.get_by_role("button", name="Check")).to_be_enabled()
     with fractal._store.database.write() as connection:
         connection.execute(sa.update(resources).where(mine).values(source=None))
+
+
+def test_a_cluster_is_described_with_its_own_fields(page: Page, fractal: Fractal) -> None:
+    show_panel(page)
+    page.evaluate("() => { jupyterapp.commands.execute('fractal:add-resource'); }")
+    editor = view(page)
+    editor.get_by_label("name (required)").fill("Far away")
+    editor.get_by_role("combobox", name="Type").select_option("slurm_ssh")
+    expect(editor.get_by_label("name (required)")).to_have_value("Far away")
+    expect(editor.get_by_label("host (required)")).to_be_visible()
+    text = editor.get_by_role("textbox", name="As JSON")
+    # interpreters of this machine say nothing of a cluster
+    assert json.loads(text.input_value())["tasks_python_config"] == {}
+    text.fill(json.dumps({**SLURM_SSH, "name": "Far away"}))
+    expect(editor.get_by_label("host (required)")).to_have_value(SLURM_SSH["host"])
+    editor.get_by_role("button", name="Save").click()
+    expect(editor.get_by_text("Saved.")).to_be_visible()
+    assert fractal.resources.get("Far away").document == {**SLURM_SSH, "name": "Far away"}
+
+    # a profile of it has other fields than one of this machine
+    page.evaluate("() => { jupyterapp.commands.execute('fractal:add-profile'); }")
+    editor = view(page)
+    expect(editor.get_by_role("heading", level=1)).to_have_text("New profile")
+    editor.get_by_label("name (required)").fill("Me there")
+    editor.get_by_role("combobox", name="Resource").select_option(label="Far away (slurm_ssh)")
+    expect(editor.get_by_label("ssh key path (required)")).to_be_visible()
+    expect(editor.get_by_label("name (required)", exact=True)).to_have_value("Me there")
+    expect(editor.get_by_role("button", name="Take what is there")).to_have_count(0)
+    editor.get_by_role("button", name="Save").click()
+    wrong = editor.locator(".fj-field", has=page.get_by_label("ssh key path (required)"))
+    expect(wrong.locator(".fj-wrong")).to_contain_text("the field is required")
+    fractal.resources.remove("Far away")

@@ -28,6 +28,13 @@ def test_a_workflow_from_its_first_step_to_its_job(
     for task in ("Toy Parallel", "Toy Summary", "Needs File"):
         add_step(page, task)
     form.get_by_role("button", name="Move up: step 2, Needs File").click()
+    # who goes by keyboard stays where it was
+    expect(form.get_by_role("button", name="Move up: step 1, Needs File")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(form.get_by_role("listitem").filter(has_text="0: Needs File")).to_be_focused()
+    form.get_by_role("button", name="Move down: step 0, Needs File").focus()
+    page.keyboard.press("Enter")
+    expect(form.get_by_role("button", name="Move down: step 1, Needs File")).to_be_focused()
     form.get_by_role("button", name="Remove: step 2, Toy Summary").click()
     form.get_by_text("Arguments").nth(1).click()
     form.get_by_label("Needs", exact=True).fill(str(needed))
