@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from fractal_jupyter.schedulers.slurm_bootstrap import STARTED_AGAIN
+
 QUEUE_COMMAND: Final = (
     *("squeue", "--noheader", "--states=all"),
     *("-o", "%i|%T|%r|%S|%V|%N|%u|%j"),
@@ -373,6 +375,8 @@ def parse_last_words(text: str, job: JobId) -> LastWords | None:
     """
     last: LastWords | None = None
     for line in text.splitlines():
+        if line.startswith(STARTED_AGAIN):
+            last = None
         if (said := _DAEMON.match(line)) is None:
             continue
         if found := _TOO_MUCH.search(said[1]):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fractal_jupyter.schedulers.base import BatchState, BatchStatus
+from fractal_jupyter.schedulers.slurm_bootstrap import STARTED_AGAIN
 from fractal_jupyter.schedulers.slurm_output import JobId, LastWords, parse_last_words
 from fractal_jupyter.schedulers.slurm_said import explain
 from fractal_jupyter.schedulers.slurm_watch import Watched
@@ -70,6 +71,7 @@ def explained(status: BatchStatus, said: str, mem_mb: int = 4096) -> BatchStatus
         (f"{PREEMPTED}\nhello\n{TIME}", LastWords(id=JOB, state="TIMEOUT", nodes="fnode01")),
         (f"{TIME}\n{OOM_KILLS[0]}", LastWords(id=JOB, state="TIMEOUT", nodes="fnode01")),
         (f"{PREEMPTED}\n{REQUEUED}\nhello", None),
+        (f"{PREEMPTED}\n{STARTED_AGAIN} on n7.\nhello", None),
         ("slurmstepd: error: *** JOB 9 ON n7 CANCELLED AT 2023-01-30T11:22:57 ***", None),
         (f"a unit said: {TIME}", None),
         ("my script exceeded memory limit (7 > 6), being killed", None),

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from fractal_jupyter.engine.slurm_options import UnitOptions
 from fractal_jupyter.errors import PlanError
+from fractal_jupyter.schedulers.slurm_bootstrap import STARTED_AGAIN
 from fractal_jupyter.schedulers.slurm_script import (
     MARK,
     JobScript,
@@ -105,7 +106,12 @@ def sbatch_words(text: str) -> list[str]:
 
 
 def run(
-    script: JobScript, path: Path, *, element: int | None = 0, shell: str | None = None
+    script: JobScript,
+    path: Path,
+    *,
+    element: int | None = 0,
+    shell: str | None = None,
+    restarts: int = 0,
 ) -> subprocess.CompletedProcess[str]:
     """Run a script as a node daemon does: from where it keeps it, without anything on stdin."""
     path.write_text(render(script))
@@ -113,6 +119,8 @@ def run(
     environment = {"PATH": os.environ["PATH"], "HOME": str(path.parent)}
     if element is not None:
         environment["SLURM_ARRAY_TASK_ID"] = str(element)
+    if restarts:
+        environment["SLURM_RESTART_COUNT"] = str(restarts)
     return subprocess.run(
         [*([shell] if shell else []), path],
         env=environment,
@@ -290,7 +298,8 @@ def test_a_batch_is_run_again(tmp_path: Path, task: Path) -> None:
     assert run(script, tmp_path / "script").returncode == 0
     inode = archive.stat().st_ino
     assert archive.read_bytes() == bundle()
-    assert run(script, tmp_path / "script").returncode == 0
+    done = run(script, tmp_path / "script", restarts=1)
+    assert (done.returncode, done.stderr) == (0, f"{STARTED_AGAIN} on {os.uname().nodename}.\n")
     assert archive.stat().st_ino == inode
     assert len(ends(tmp_path / "batch-0000")) == 1
     assert (tmp_path / "batch-0000" / "attempt-2").exists()

@@ -41,8 +41,13 @@ exec '/opt/py thon/bin/python3' -I -S -c 'import sys;a=sys.argv;v=sys.version_in
 #: import sys
 #: from typing import Any, NoReturn
 #: NO_BATCH, CANNOT_WRITE, UNSUITABLE = 66, 74, 126
+#: STARTED_AGAIN = "SLURM has started the job again"
 #: def main(script: str, mark: str) -> None:
 #:     """Run the batch that this element of the job array is for."""
+#:     if os.environ.get("SLURM_RESTART_COUNT", "0") != "0":
+#:         # The output goes on in the same file: what stands above is about an earlier start.
+#:         sys.stderr.write(f"{STARTED_AGAIN} on {os.uname().nodename}.\n")
+#:         sys.stderr.flush()
 #:     try:
 #:         settings, payload = read_script(script, mark)
 #:         number = settings["first_batch"] + int(os.environ["SLURM_ARRAY_TASK_ID"])
