@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -39,7 +40,7 @@ _SETTINGS = {
 # Patterns are for newer servers than many have.
 _HBA = """
 local all +with_password scram-sha-256
-local all all trust
+local all,replication all trust
 """
 _numbers = count()
 
@@ -74,12 +75,21 @@ class Server:
         return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
     def make(self) -> None:
-        """Make the folder of the server."""
-        if os.geteuid() == 0:
-            shutil.chown(self.folder, self.user)
-        self.folder.chmod(0o755)
+        """Make what the server works on."""
         self.run("initdb", "--username=postgres", "--encoding=UTF8", "--no-sync", "--auth=trust")
         (self.folder / "data" / "pg_hba.conf").write_text(_HBA)
+
+    @contextmanager
+    def standby(self) -> Iterator[Server]:
+        """Another server that follows this one, and takes no changes before it is promoted."""
+        with _new_server(self.programs, self.user) as other:
+            options = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+            other.run("pg_basebackup", f"--host={self.folder}", "--username=postgres", *options)
+            other.start()
+            try:
+                yield other
+            finally:
+                other.stop("immediate")
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""
@@ -107,10 +117,10 @@ class Server:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def create_database(self) -> str:
-        """Make an empty database that the administrator owns; return its name."""
+    def create_database(self, *, template: str = "template0") -> str:
+        """Make a database that the administrator owns, an empty one or a copy; return its name."""
         name = f"fractal_{next(_numbers)}"
-        self.execute(f"CREATE DATABASE {name} OWNER {ADMINISTRATOR}")
+        self.execute(f"CREATE DATABASE {name} OWNER {ADMINISTRATOR} TEMPLATE {template}")
         return name
 
     def cut_connections(self, role: str) -> int:
@@ -140,6 +150,20 @@ class SharedStore:
         return self.server.execute(statement, database=self.database)
 
 
+@contextmanager
+def _new_server(programs: Path, user: str) -> Iterator[Server]:
+    """A server that has not been made yet; its folder is removed afterwards."""
+    # Short, for the socket, and within reach of that user.
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/var/tmp"))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, user)
+        folder.chmod(0o755)
+        yield Server(programs, folder, user)
+    finally:
+        shutil.rmtree(folder)
+
+
 def _programs() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=_version)
     if found:
@@ -159,9 +183,7 @@ def postgresql() -> Iterator[Server]:
     """A server that runs, with the roles of the administrator and of the users."""
     programs = _programs()
     user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-    # Short, for the socket, and within reach of that user.
-    server = Server(programs, Path(tempfile.mkdtemp(prefix="pg-", dir="/var/tmp")), user)
-    try:
+    with _new_server(programs, user) as server:
         server.make()
         server.start()
         try:
@@ -172,20 +194,29 @@ def postgresql() -> Iterator[Server]:
             yield server
         finally:
             server.stop("immediate")
-    finally:
-        shutil.rmtree(server.folder)
+
+
+def _prepare(store: SharedStore) -> None:
+    with closing(Database(store.administration)) as database:
+        sharing.create(database)
+        sharing.allow(database, USERS)
+
+
+@pytest.fixture(scope="session")
+def _prepared(postgresql: Server) -> str:
+    """A database to copy: that is quicker than making tables."""
+    store = SharedStore(postgresql, postgresql.create_database())
+    _prepare(store)
+    return store.database
 
 
 @pytest.fixture
-def shared_store(postgresql: Server) -> Iterator[SharedStore]:
+def shared_store(postgresql: Server, _prepared: str) -> Iterator[SharedStore]:
     """A database with tables, into which the users are let; removed afterwards."""
-    store = SharedStore(postgresql, postgresql.create_database())
-    database = Database(store.administration)
+    store = SharedStore(postgresql, postgresql.create_database(template=_prepared))
     try:
-        sharing.create(database)
-        sharing.allow(database, USERS)
-        database.close()
+        # Who may connect is not copied.
+        _prepare(store)
         yield store
     finally:
-        database.close()
         postgresql.execute(f"DROP DATABASE {store.database} WITH (FORCE)")

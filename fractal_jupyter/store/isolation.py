@@ -12,7 +12,8 @@ are the rows of all (`open_to_owner`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -68,6 +69,20 @@ def isolate(connection: sa.Connection) -> None:
     """Let each role see and change its own rows only, in every table; again changes nothing."""
     run = connection.exec_driver_sql
     run(_REVISIONS)
+    if open_tables(connection) or _keys_without_role(connection):
+        _close_tables(connection)
+    for table in TABLES:
+        run(f"REVOKE ALL ON {table} FROM PUBLIC")
+    # The database is there for this alone.
+    run(f"REVOKE ALL ON DATABASE {_database(connection)} FROM PUBLIC")
+    run("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+
+
+def _close_tables(connection: sa.Connection) -> None:
+    """Do so with the tables; nobody uses them meanwhile."""
+    run = connection.exec_driver_sql
+    # In the order in which those who write take them.
+    run("LOCK TABLE revisions IN ACCESS EXCLUSIVE MODE")
     for table in TABLES:
         run(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS role name NOT NULL DEFAULT current_user")
     _widen_keys(connection)
@@ -78,10 +93,6 @@ def isolate(connection: sa.Connection) -> None:
             "USING (role = current_user) WITH CHECK (role = current_user)"
         )
         run(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
-        run(f"REVOKE ALL ON {table} FROM PUBLIC")
-    # The database is there for this alone.
-    run(f"REVOKE ALL ON DATABASE {_database(connection)} FROM PUBLIC")
-    run("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
 
 
 def open_to_owner(connection: sa.Connection) -> None:
@@ -90,9 +101,13 @@ def open_to_owner(connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
 
 
+def _keys_without_role(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
+    return connection.execute(_KEYS_WITHOUT_ROLE, {"tables": list(TABLES)}).all()
+
+
 def _widen_keys(connection: sa.Connection) -> None:
     """Put the role in front of each primary, unique and foreign key that lacks it."""
-    keys = connection.execute(_KEYS_WITHOUT_ROLE, {"tables": list(TABLES)}).all()
+    keys = _keys_without_role(connection)
     # Foreign keys need those that they refer to.
     foreign = [key for key in keys if key.kind == "f"]
     others = [key for key in keys if key.kind != "f"]

@@ -72,6 +72,7 @@ _CURES = {
         "The server takes no changes; perhaps it is a standby. Name the primary one in the URL "
         "(with several hosts: ?target_session_attrs=read-write)."
     ),
+    "40": "Others used the same tables at that moment: try again.",
     "55P03": (
         "Another process of the same role has been writing all the while; pg_stat_activity says "
         "which."

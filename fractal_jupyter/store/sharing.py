@@ -22,8 +22,6 @@ OLDEST_SERVER = 15
 _OWNS_DATABASE = sa.text("""
 SELECT pg_has_role(datdba, 'MEMBER') FROM pg_database WHERE datname = current_database()
 """)
-# One at a time.
-_ADMINISTRATING = sa.text("SELECT pg_advisory_xact_lock(hashtext('fractal_jupyter'))")
 
 
 def create(database: Database) -> str:
@@ -194,7 +192,9 @@ def _administrating(database: Database) -> Iterator[sa.Connection]:
             raise StoreError(_too_old(database))
         if not connection.execute(_OWNS_DATABASE).scalar():
             raise StoreError(_not_owner(database))
-        connection.execute(_ADMINISTRATING)
+        if schema.version_in(connection) is not None:
+            # One at a time, by what no user could hold up.
+            connection.exec_driver_sql("LOCK TABLE alembic_version IN SHARE ROW EXCLUSIVE MODE")
         try:
             yield connection
         except sa.exc.ProgrammingError as error:

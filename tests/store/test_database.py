@@ -56,6 +56,12 @@ def test_what_is_wrong_with_a_url_is_said_without_its_password(url: str, words: 
     assert "secret" not in str(raised.value)
 
 
+def test_a_driver_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StoreError, match=r"pip install 'fractal-jupyter\[postgresql\]'"):
+        Database("postgresql://me@host/x")
+
+
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be created"):

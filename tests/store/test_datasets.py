@@ -1,7 +1,7 @@
 import pytest
 
 from fractal_jupyter.errors import AlreadyExists, NotFound
-from fractal_jupyter.models.images import Image
+from fractal_jupyter.models.images import Image, Scalar
 from fractal_jupyter.store.store import Store
 
 
@@ -47,3 +47,26 @@ def test_names_are_unique_and_near_ones_are_suggested(store: Store) -> None:
         store.datasets.add("plate-7", zarr_dir="/data", project_dir="/data")
     with pytest.raises(NotFound, match="Did you mean 'plate-7'"):
         store.datasets.get("plate7")
+
+
+def test_filters_find_values_of_any_kind(store: Store) -> None:
+    key = store.datasets.add("plate", zarr_dir="/data", project_dir="/data").id
+    values: list[Scalar] = ["B03", 'a "quoted" one', "Zürich %_", 7, 7.5, True, False]
+    store.datasets.add_images(
+        key,
+        [
+            Image(f"/data/{number}_%.zarr", None, {"value": value}, {"is_3D": number % 2 == 0})
+            for number, value in enumerate(values)
+        ],
+    )
+    for number, value in enumerate(values):
+        page, total = store.datasets.image_page(key, attribute_filters={"value": [value]}, limit=9)
+        assert [image.attributes["value"] for image in page] == [value], value
+        assert total == 1
+        page, _ = store.datasets.image_page(key, search=f"/{number}_%", limit=9)
+        assert [image.zarr_url for image in page] == [f"/data/{number}_%.zarr"]
+    page, total = store.datasets.image_page(key, type_filters={"is_3D": True}, offset=1, limit=2)
+    assert [image.attributes["value"] for image in page] == ["Zürich %_", 7.5]
+    assert total == 4
+    _, total = store.datasets.image_page(key, attribute_filters={"value": values}, limit=1)
+    assert total == len(values)

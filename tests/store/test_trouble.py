@@ -75,13 +75,21 @@ def test_too_many_connections(shared_store: SharedStore, store: Store) -> None:
     assert store.workflows.all() == []
 
 
-def test_a_server_that_takes_no_changes(shared_store: SharedStore, store: Store) -> None:
-    store.close()
-    alter = f"ALTER DATABASE {shared_store.database} SET default_transaction_read_only = on"
-    shared_store.server.execute(alter)
-    assert store.workflows.all() == []
-    with pytest.raises(StoreUnavailable, match=r"standby.*target_session_attrs"):
-        store.workflows.add("w", [])
+def test_a_standby_is_read_and_is_written_once_it_is_promoted(shared_store: SharedStore) -> None:
+    with shared_store.server.standby() as standby:
+        url = standby.url("alice", shared_store.database)
+        hosts = f"?host={standby.folder},{shared_store.server.folder}&"
+        primary = url.replace(f"?host={standby.folder}", f"{hosts}target_session_attrs=read-write")
+        with closing(Store(url)) as store, closing(Store(primary)) as written:
+            assert store.workflows.all() == []
+            with pytest.raises(StoreUnavailable, match=r"standby.*target_session_attrs"):
+                store.workflows.add("w", [])
+            before = store.database.data_version()
+            written.workflows.add("v", [])
+            wait_until(lambda: store.database.data_version() != before)
+            standby.run("pg_ctl", "promote", "--wait")
+            store.workflows.add("w", [])
+            assert store.workflows.names() == ["v", "w"]
 
 
 def test_a_role_that_may_not_any_more(shared_store: SharedStore, store: Store) -> None:
