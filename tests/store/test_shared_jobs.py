@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fractal_jupyter import Fractal
@@ -14,6 +15,7 @@ from fractal_jupyter.runner.launch import log_path
 from fractal_jupyter.server.events import Watch
 from fractal_jupyter.store import sharing
 from fractal_jupyter.store.database import Database
+from fractal_jupyter.store.schema import HEAD
 from fractal_jupyter.store.store import Store
 from tests.postgresql import Server, SharedStore
 from tests.toy import make_dataset, supervisor_pid, toy_fractal, wait_until
@@ -99,6 +101,31 @@ def test_a_job_says_that_the_store_took_no_changes(
     assert "permission denied" in str(job.waiting_for)
     assert job.wait(60).status == "done"
     assert job.waiting_for is None
+
+
+def test_a_supervisor_of_an_older_version_ends_and_the_next_one_goes_on(
+    fractal: Fractal, shared_store: SharedStore, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    job = fractal.submit("Toy Parallel", make_dataset(fractal, 3), args={"gate": str(gate)})
+    wait_until(lambda: job.steps[0].running)
+    before = supervisor_pid(fractal._store)
+    version = "UPDATE alembic_version SET version_num = '{}'"
+    shared_store.execute(version.format("0099"))
+    wait_until(lambda: "were changed meanwhile" in log_path(fractal._store).read_text())
+    wait_until(lambda: has_ended(before))
+    shared_store.execute(version.format(HEAD))
+    gate.touch()
+    assert job.wait(60).status == "done"
+    assert supervisor_pid(fractal._store) != before
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is over, its parent told or not."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_connections_that_are_cut_are_made_again(
