@@ -55,6 +55,7 @@ _SETTINGS = (
 )
 
 _WAIT = "Jobs go on by themselves then."
+_SILENT = f"The server is down, or not where the URL says: wait until it answers. {_WAIT}"
 _DENIED = (
     "The administrator of the database lets a role in with: "
     "python -m fractal_jupyter.store allow URL ROLE."
@@ -67,7 +68,8 @@ _CURES = {
         "It has as many connections as it allows: close notebooks that are not needed, or have its "
         f"administrator raise max_connections, or the CONNECTION LIMIT of the role. {_WAIT}"
     ),
-    "57P": f"The server is stopping or starting: wait until it is up. {_WAIT}",
+    "08": _SILENT,
+    "57P": _SILENT,
     "25006": (
         "The server takes no changes; perhaps it is a standby. Name the primary one in the URL "
         "(with several hosts: ?target_session_attrs=read-write)."
@@ -93,17 +95,22 @@ _CODES_BY_WORDS = {
     "is starting up": "57P03",
     "is shutting down": "57P03",
     "in recovery mode": "57P03",
+    "refused": "08001",
+    "No such file or directory": "08001",
+    "timeout expired": "08001",
+    "unreachable": "08001",
+    "No route to host": "08001",
+    "could not translate host name": "08001",
+    "failed to resolve host": "08001",
+    "closed the connection": "08006",
+    "connection is closed": "08006",
     "authentication failed": "28P01",
     "no password supplied": "28P01",
     "no pg_hba.conf entry": "28000",
     "permission denied for database": "42501",
+    "FATAL:  role": "42501",
     "does not exist": "3D000",
-    "refused": "57P03",
-    "No such file or directory": "57P03",
-    "closed the connection": "57P03",
-    "connection is closed": "57P03",
 }
-
 
 _BEGIN_WRITE = sa.text(
     "INSERT INTO revisions DEFAULT VALUES "

@@ -62,7 +62,7 @@ def test_a_server_that_is_killed_and_comes_back_does_not_lose_a_job(
     log = log_path(fractal._store)
     postgresql.stop("immediate")
     try:
-        with pytest.raises(StoreError, match=r"stopping or starting.*go on by themselves"):
+        with pytest.raises(StoreError, match=r"wait until it answers.*go on by themselves"):
             fractal.jobs.list()
         wait_until(lambda: "the next attempt is in" in log.read_text())
         gate.touch()

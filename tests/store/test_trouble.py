@@ -32,12 +32,28 @@ def test_a_server_that_is_not_there(store: Store, postgresql: Server) -> None:
     postgresql.stop()
     try:
         assert store.database.data_version() is None
-        with pytest.raises(StoreUnavailable, match=r"stopping or starting.*go on by themselves"):
+        with pytest.raises(StoreUnavailable, match=r"wait until it answers.*go on by themselves"):
             store.workflows.all()
     finally:
         postgresql.start()
     assert store.workflows.all() == []
     assert store.database.data_version() is not None
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://alice@localhost:1/x", "wait until it answers"),
+        ("postgresql://alice@nowhere.invalid/x", "wait until it answers"),
+        ("postgresql://alice@/nowhere?host={folder}", "makes databases, with createdb"),
+        ("postgresql://nobody@/{database}?host={folder}", "store allow URL ROLE"),
+    ],
+)
+def test_what_is_not_there(shared_store: SharedStore, url: str, words: str) -> None:
+    folder, database = shared_store.server.folder, shared_store.database
+    with pytest.raises(StoreUnavailable, match=words) as raised:
+        Store(url.format(folder=folder, database=database))
+    assert "\n" not in str(raised.value)
 
 
 def test_a_server_that_stops_in_the_middle_of_a_transaction(
@@ -51,7 +67,7 @@ def test_a_server_that_stops_in_the_middle_of_a_transaction(
 
     store.workflows.add("v", [])
     try:
-        with pytest.raises(StoreUnavailable, match=r"stopping or starting"):
+        with pytest.raises(StoreUnavailable, match=r"wait until it answers"):
             write()
     finally:
         postgresql.start()
