@@ -50,7 +50,7 @@ def make_environment(folder: Path) -> Path:
     uv = [find_uv_bin(), "--quiet", "--system-certs"]
     environment = folder / "environment"
     subprocess.run([*uv, "venv", f"--python={PYTHON}", str(environment)], check=True)
-    wanted = [f"jupyterhub=={version('jupyterhub')}", "ipykernel", str(ROOT)]
+    wanted = [f"jupyterhub=={version('jupyterhub')}", "ipykernel", f"{ROOT}[postgresql]"]
     install = [*uv, "pip", "install", f"--python={environment}/bin/python", *wanted]
     # Links into the cache of the user who runs the tests would lead others nowhere.
     subprocess.run([*install, "--link-mode=copy"], check=True)
@@ -140,6 +140,10 @@ class User:
             if process.info["uids"].real == self.uid
             and process.info["status"] != psutil.STATUS_ZOMBIE
         ]
+
+    def wait_until_gone(self) -> None:
+        """Wait until nothing of the user runs: jobs are over, and so is the supervisor."""
+        wait_until(lambda: self.processes() == [], seconds=SECONDS)
 
     def kill_everything(self) -> None:
         """Kill all processes of the user, as spawners do that end a cgroup or a container."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import pwd
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import psutil
 import pytest
 
+from fractal_jupyter.store import sharing
+from fractal_jupyter.store.database import Database
 from tests.hub.conftest import SLURM_USERS
 from tests.hub.hub import Hub, User, refused
 from tests.hub.work import (
@@ -22,12 +26,13 @@ from tests.hub.work import (
     submit,
     units,
 )
+from tests.postgresql import SharedStore
 from tests.slurm.lock import SECONDS
 from tests.slurm.machine import Cluster
 from tests.toy import wait_until
 from tests.users import five_commands, sudoers
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(SECONDS + 600)
 
 
 def commands(user: User, word: str) -> list[psutil.Process]:
@@ -123,6 +128,51 @@ def test_a_kernel_uses_the_store_of_its_server(ann: User) -> None:
     assert by_name(ann, "datasets", "made in a kernel")
 
 
+@pytest.fixture
+def shared_url(ann: User, bob: User, shared_store: SharedStore) -> Iterator[str]:
+    """The store of both users for a while: one database, which each enters in their own name."""
+    url = f"postgresql+psycopg:///{shared_store.database}?host={shared_store.server.folder}"
+    administration = Database(shared_store.administration)
+    sharing.allow(administration, [ann.name, bob.name], make=True)
+    config = Path(".jupyter", "jupyter_server_config.json")
+    for user in (ann, bob):
+        user.stop()
+        (user.home / config).parent.mkdir(exist_ok=True)
+        os.chown((user.home / config).parent, user.uid, -1)
+        (user.home / config).write_text(json.dumps({"FractalExtension": {"store_url": url}}))
+        user.start()
+    yield url
+    for user in (ann, bob):
+        user.stop()
+        user.wait_until_gone()
+        (user.home / config).unlink()
+        user.start()
+    sharing.forget(administration, [ann.name, bob.name])
+    administration.close()
+    for user in (ann, bob):
+        shared_store.execute(f'DROP OWNED BY "{user.name}"; DROP ROLE "{user.name}"')
+
+
+def test_one_store_for_all_shows_everybody_their_own(
+    shared_url: str, ann: User, bob: User, wheel: Path
+) -> None:
+    for user in (ann, bob):
+        collect(user, wheel, "Here")
+        profile = by_name(user, "profiles", "Institute")
+        assert profile["document"]["username"] == SLURM_USERS.get(user.name, user.name)
+    jobs = {user.name: submit(user, "in one store", "Here") for user in (ann, bob)}
+    for user in (ann, bob):
+        job = ended(user, jobs[user.name])
+        assert job["status"] == "done", job["error"]
+        assert [item["id"] for item in user.ask("GET", "jobs")["items"]] == [job["id"]]
+    printed = ann.run(
+        "from fractal_jupyter import Fractal\n"
+        "fractal = Fractal()\n"
+        "print(fractal.url, [job.name for job in fractal.jobs.list()])"
+    )
+    assert unquote(printed.strip()) == f"{shared_url} ['in one store']"
+
+
 # What outlives a server
 
 
@@ -136,7 +186,7 @@ def test_local_jobs_go_on_while_a_server_is_stopped(ann: User) -> None:
     assert len(commands(ann, "fractal_jupyter.runner")) == 1
     assert commands(ann, "worker")
     gate.open()
-    wait_until(lambda: ann.processes() == [], seconds=60)
+    ann.wait_until_gone()
     ann.start()
     assert ann.ask("GET", f"jobs/{job}")["status"] == "done"
     assert [unit["status"] for unit in units(ann, job)] == ["done"] * IMAGES
@@ -171,7 +221,6 @@ def test_where_all_is_killed_units_are_interrupted_and_can_be_retried(bob: User)
     assert ended(bob, job)["status"] == "done"
 
 
-@pytest.mark.timeout(SECONDS + 600)
 def test_slurm_jobs_go_on_where_all_is_killed(cluster: Cluster, bob: User, wheel: Path) -> None:
     collect(bob, wheel, "Cluster")
     gate = Gate(bob, "slurm")
@@ -188,7 +237,6 @@ def test_slurm_jobs_go_on_where_all_is_killed(cluster: Cluster, bob: User, wheel
     assert after["status"] == "done", after["error"]
 
 
-@pytest.mark.timeout(SECONDS + 600)
 def test_a_user_with_another_name_submits_through_sudo(
     cluster: Cluster, hub: Hub, ann: User, second_user: pwd.struct_passwd, wheel: Path
 ) -> None:
