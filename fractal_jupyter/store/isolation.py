@@ -26,6 +26,8 @@ CREATE TABLE IF NOT EXISTS revisions (
     number bigint NOT NULL DEFAULT 1
 ) WITH (fillfactor = 20)
 """
+# The table that each of them uses first.
+_NO_WRITERS = "LOCK TABLE revisions IN ACCESS EXCLUSIVE MODE"
 TABLES = (*(table.name for table in metadata.sorted_tables), "revisions")
 VERSIONS = "alembic_version"
 
@@ -81,8 +83,7 @@ def isolate(connection: sa.Connection) -> None:
 def _close_tables(connection: sa.Connection) -> None:
     """Do so with the tables; nobody uses them meanwhile."""
     run = connection.exec_driver_sql
-    # In the order in which those who write take them.
-    run("LOCK TABLE revisions IN ACCESS EXCLUSIVE MODE")
+    run(_NO_WRITERS)
     for table in TABLES:
         run(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS role name NOT NULL DEFAULT current_user")
     _widen_keys(connection)
@@ -96,9 +97,14 @@ def _close_tables(connection: sa.Connection) -> None:
 
 
 def open_to_owner(connection: sa.Connection) -> None:
-    """Let the owner of the tables see all rows, for the rest of the transaction and `isolate`."""
+    """Let the owner of the tables see all rows, for the rest of the transaction and `isolate`.
+
+    Writers are waited for; those that come meanwhile wait.
+    """
+    connection.exec_driver_sql(_NO_WRITERS)
     for table in TABLES:
-        connection.exec_driver_sql(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
+        # A migration may be about to make it.
+        connection.exec_driver_sql(f"ALTER TABLE IF EXISTS {table} NO FORCE ROW LEVEL SECURITY")
 
 
 def _keys_without_role(connection: sa.Connection) -> Sequence[sa.Row[Any]]:

@@ -40,8 +40,6 @@ def create(database: Database) -> str:
             done = f"The store {database.name} is up to date."
         else:
             schema.check_known(database, version)
-            # Writers are waited for, and those that come meanwhile find the new version.
-            connection.exec_driver_sql("LOCK TABLE revisions IN ACCESS EXCLUSIVE MODE")
             isolation.open_to_owner(connection)
             schema.migrate(connection)
             done = (
@@ -146,6 +144,15 @@ def _what_is_wrong(connection: sa.Connection, database: Database) -> Iterator[st
             f"lets it in: {COMMAND} allow URL {state.role}."
         )
         return
+    version = schema.version_in(connection)
+    if version != schema.HEAD:
+        schema.check_known(database, str(version))
+        yield (
+            f"The tables of the store {database.name} are of version {version}, and this "
+            f"fractal-jupyter needs {schema.HEAD}. Its administrator brings them up to date: "
+            f"{COMMAND} create URL."
+        )
+        return
     for power in isolation.powers(connection):
         yield (
             f"The role {state.role!r} {power}, so that rows of others would not be safe from it "
@@ -155,14 +162,6 @@ def _what_is_wrong(connection: sa.Connection, database: Database) -> Iterator[st
         yield (
             f"In the store {database.name}, {', '.join(open_tables)} would show your rows to "
             f"others. Its administrator mends that: {COMMAND} create URL."
-        )
-    version = schema.version_in(connection)
-    if version != schema.HEAD:
-        schema.check_known(database, str(version))
-        yield (
-            f"The tables of the store {database.name} are of version {version}, and this "
-            f"fractal-jupyter needs {schema.HEAD}. Its administrator brings them up to date: "
-            f"{COMMAND} create URL."
         )
 
 

@@ -31,6 +31,7 @@ def upgrade() -> None:
     op.execute("UPDATE datasets SET colour = 'red'")
     own = ["role"] if op.get_context().dialect.name == "postgresql" else []
     op.create_unique_constraint("uq_datasets_zarr_dir", "datasets", [*own, "zarr_dir"])
+    op.create_table("notes", sa.Column("id", sa.BigInteger(), primary_key=True))
 '''
 KEYS = """
 SELECT conrelid::regclass::text, conname::text, pg_get_constraintdef(oid) FROM pg_constraint
@@ -168,6 +169,7 @@ def test_a_migration_changes_the_rows_of_all_and_ends_those_who_know_the_old_tab
     (migrations / "versions" / "0002_colour.py").write_text(NEXT)
     monkeypatch.setattr(schema, "MIGRATIONS", migrations)
     monkeypatch.setattr(schema, "HEAD", "0002")
+    monkeypatch.setattr(isolation, "TABLES", (*isolation.TABLES, "notes"))
     with pytest.raises(StoreError, match=r"of version 0001.*needs 0002.*store create URL"):
         Store(shared_store.url("alice"))
 
@@ -184,7 +186,10 @@ def test_a_migration_changes_the_rows_of_all_and_ends_those_who_know_the_old_tab
         stores["alice"].workflows.add("w", [])
     for store in stores.values():
         store.close()
-    Store(shared_store.url("alice")).close()
+    with closing(Store(shared_store.url("alice"))) as store, store.database.write() as connection:
+        connection.exec_driver_sql("INSERT INTO notes DEFAULT VALUES")
+    with closing(Store(shared_store.url("bob"))) as store, store.database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM notes").scalar() == 0
 
 
 def test_tables_of_a_newer_version_are_refused_in_words(shared_store: SharedStore) -> None:
