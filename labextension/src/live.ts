@@ -97,15 +97,23 @@ export function oneAtATime(work: () => Promise<void>): () => Promise<void> {
   };
 }
 
+function pause(milliseconds: number): Promise<void> {
+  return new Promise(done => void window.setTimeout(done, milliseconds));
+}
+
 /**
  * Fetch something, and again whenever it may have changed. What was fetched stays until there is
  * something newer; requests never overtake each other.
+ *
+ * @param rest - How long to rest before it is fetched again, as a multiple of what it took: for
+ * what may be large.
  */
 export function useFetched<T>(
   changes: Changes,
   about: { kinds: Kind[]; id?: number },
   fetch: () => Promise<T>,
-  dependencies: unknown[]
+  dependencies: unknown[],
+  rest = 0
 ): IFetched<T> {
   const [state, setState] = useState<{ value?: T; error: string | null }>({ error: null });
   const latest = useRef(fetch);
@@ -116,6 +124,7 @@ export function useFetched<T>(
     () =>
       oneAtATime(async () => {
         const begun = generation.current;
+        const asked = performance.now();
         try {
           const value = await latest.current();
           if (begun === generation.current) {
@@ -125,6 +134,9 @@ export function useFetched<T>(
           if (begun === generation.current) {
             setState(before => ({ ...before, error: messageOf(reason) }));
           }
+        }
+        if (rest) {
+          await pause(rest * (performance.now() - asked));
         }
       }),
     []

@@ -15,27 +15,29 @@ STATUSES: list[UnitStatus] = list(get_args(UnitStatus))
 def get(api: Api, request: Request[Query, None]) -> TimelineDocument:
     """Give the times and nodes of all units of a job, in columns."""
     units = api.store.jobs.unit_times(api.job(request.ids["job"]).id)
-    origin = min((unit.started for unit in units if unit.started is not None), default=None)
-    nodes = sorted({unit.node for unit in units if unit.node is not None})
-    places = {node: place for place, node in enumerate(nodes)}
-    codes = {status: code for code, status in enumerate(STATUSES)}
-
-    def after(moment: float | None) -> float | None:
-        return None if moment is None or origin is None else round(moment - origin, 3)
-
-    # They come from the store as they should be, and there may be 100,000 of them.
+    # Column by column: there may be 100,000 of them.
+    index, step, status, started, ended, node = list(zip(*units, strict=True)) or [()] * 6
+    origin = min((moment for moment in started if moment is not None), default=None)
+    nodes = sorted({name for name in node if name is not None})
+    places = {name: place for place, name in enumerate(nodes)}
+    codes = {name: code for code, name in enumerate(STATUSES)}
+    first = origin or 0.0
     return TimelineDocument.model_construct(
-        index=[unit.index for unit in units],
-        step=[unit.step for unit in units],
-        status=[codes[unit.status] for unit in units],
-        started=[after(unit.started) for unit in units],
-        ended=[after(unit.ended) for unit in units],
-        node=[places.get(unit.node) for unit in units],
+        index=list(index),
+        step=list(step),
+        status=[codes[name] for name in status],
+        started=[_after(first, moment) for moment in started],
+        ended=[_after(first, moment) for moment in ended],
+        node=[places.get(name) for name in node],
         statuses=STATUSES,
         nodes=nodes,
         origin=origin,
         now=time.time(),
     )
+
+
+def _after(first: float, moment: float | None) -> float | None:
+    return None if moment is None else round(moment - first, 3)
 
 
 ROUTES = (
