@@ -104,7 +104,7 @@ def _wherever_one_is(url: str) -> str:
     """The same URL, for processes that run in other folders: with the absolute path of a file."""
     try:
         parsed = make_url(url)
-    except ArgumentError:  # said to whoever asks for the store
+    except (ArgumentError, ValueError):  # said to whoever asks for the store
         return url
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         parsed = parsed.set(database=str(Path(parsed.database).absolute()))

@@ -23,11 +23,16 @@ SLURM_USERS = {NAMES[0]: TEST_USER}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """There is one hub: its tests run in one worker, which is that of the cluster."""
+    """There is one hub, so its tests run in one worker.
+
+    Those that need the cluster as well run where there is one worker only: `make test-faults`.
+    """
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.xdist_group("cluster"))
+            item.add_marker(pytest.mark.xdist_group("hub"))
+            if "cluster" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.slurm_faults)
 
 
 @pytest.fixture
