@@ -210,15 +210,35 @@ def _entry(entry: os.DirEntry[str]) -> Entry | None:
 
 
 def _remove(path: Path) -> None:
-    """Remove `path`, again and again while another process still writes into it."""
+    """Remove `path`, even while another process still writes into it.
+
+    A folder is given another name first, so that nobody can add to it by the one that it had.
+    """
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    doomed = path.with_name(f".{secrets.token_hex(8)}.removed")
+    try:
+        path.rename(doomed)
+    except FileNotFoundError:
+        return
+    except OSError:  # what something is mounted on keeps its name
+        doomed = path
+    try:
+        _remove_tree(doomed)
+    except OSError:
+        with suppress(OSError):
+            doomed.rename(path)
+        raise
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove a folder, again and again: processes that work inside of it may still write."""
     for tries_left in reversed(range(_REMOVE_TRIES)):
         try:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            shutil.rmtree(folder)
         except FileNotFoundError:
-            if not os.path.lexists(path):
+            if not os.path.lexists(folder):
                 return
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not tries_left:

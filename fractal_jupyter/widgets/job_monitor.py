@@ -206,7 +206,8 @@ _COUNTED = ("failed", "interrupted", "cancelled", "running", "done")
 
 def _line(unit: UnitRecord) -> str:
     took = duration(unit.ended - unit.started) if unit.ended and unit.started else ""
-    image = "…/" + "/".join((unit.zarr_url or "").rsplit("/", 3)[-3:]) if unit.zarr_url else ""
+    above, *last = (unit.zarr_url or "").rsplit("/", 3)
+    image = "/".join(("…", *last)) if above and last else unit.zarr_url or ""
     why = (unit.error or "").strip().split("\n")[0]
     cells = ((unit.status, 11), (took, 9), (image, 34), (why, 80))
     padded = (f"{fit(printable(text), columns):<{columns}}" for text, columns in cells)

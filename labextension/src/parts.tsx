@@ -15,6 +15,32 @@ export function Status(props: { status: JobStatus | UnitStatus }): JSX.Element {
   );
 }
 
+/** What a package says of a task: the little of Markdown that is common there, and all else as it is. */
+export function Prose(props: { text: string }): JSX.Element {
+  const lines = printableLines(props.text).trim().split('\n');
+  return (
+    <div className="fj-help">
+      {lines.map((line, at) => {
+        const heading = /^#+\s+(.*)$/.exec(line);
+        const end = at < lines.length - 1 ? '\n' : '';
+        return (
+          <React.Fragment key={at}>
+            {heading ? <strong>{heading[1]}</strong> : emphasized(line.replace(/^\s*[-*]\s+/, '• '))}
+            {end}
+          </React.Fragment>
+        );
+      })}
+    </div>
+  );
+}
+
+function emphasized(line: string): (string | JSX.Element)[] {
+  // every other piece stood between asterisks
+  return line
+    .split(/\*\*(.+?)\*\*/)
+    .map((piece, at) => (at % 2 ? <strong key={at}>{piece}</strong> : piece));
+}
+
 /** Chooses one status or all, with how many there are of each. */
 export function StatusChooser<T extends JobStatus | UnitStatus>(props: {
   label: string;

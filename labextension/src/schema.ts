@@ -320,8 +320,10 @@ export function limitWords(node: INode): string {
   const fixed = fixedItemsOf(node).length > 0;
   // That something has to be written goes without saying.
   const plain = (name: string) => name === 'minLength' && node.schema[name] === 1;
+  const described = String(node.schema.description ?? '');
   return Object.entries(words)
     .filter(([name]) => name in node.schema && !(fixed && name.endsWith('Items')) && !plain(name))
     .map(([name, word]) => `${word} ${node.schema[name]}`)
+    .filter(limit => !described.includes(limit))
     .join(', ');
 }

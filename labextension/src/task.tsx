@@ -6,9 +6,9 @@ import { ITask, Json } from './api';
 import { Form } from './form';
 import { useFractal } from './fractal';
 import { useFetched } from './live';
-import { Problem } from './parts';
+import { Problem, Prose } from './parts';
 import { useSubmission } from './submit';
-import { printable, printableLines } from './words';
+import { printable } from './words';
 
 /** Arguments that only Fractal gives to a task. */
 export const RESERVED = ['zarr_url', 'zarr_urls', 'zarr_dir', 'init_args'];
@@ -89,7 +89,7 @@ function About(props: { task: ITask }): JSX.Element {
   const isWeb = /^https?:\/\//i.test(docs_link ?? '');
   return (
     <>
-      {docs_info && <p className="fj-help">{printableLines(docs_info)}</p>}
+      {docs_info && <Prose text={docs_info} />}
       {isWeb && (
         <a href={docs_link!} target="_blank" rel="noopener noreferrer">
           Documentation

@@ -216,16 +216,33 @@ function Table(props: {
   );
 }
 
-const COLUMNS: { title: string; text: (unit: IUnit) => string | JSX.Element }[] = [
+// `whole` is what a narrow column may cut off.
+const COLUMNS: {
+  title: string;
+  text: (unit: IUnit) => string | JSX.Element;
+  whole?: (unit: IUnit) => string;
+}[] = [
   { title: 'Unit', text: unit => String(unit.index) },
   { title: 'Status', text: unit => <Status status={unit.status} /> },
   { title: 'Step', text: unit => String(unit.step) },
-  { title: 'Image', text: unit => printable(unit.zarr_url ?? 'all images') },
+  { title: 'Image', text: unit => <bdi>{imageOf(unit)}</bdi>, whole: imageOf },
   { title: 'Time', text: unit => secondsOf(unit) },
   { title: 'Memory', text: unit => (unit.peak_memory === null ? '' : bytes(unit.peak_memory)) },
-  { title: 'Node', text: unit => printable(unit.node ?? '') },
-  { title: 'Error', text: unit => printable(unit.error ?? '') }
+  { title: 'Node', text: nodeOf, whole: nodeOf },
+  { title: 'Error', text: errorOf, whole: errorOf }
 ];
+
+function imageOf(unit: IUnit): string {
+  return printable(unit.zarr_url ?? 'all images');
+}
+
+function nodeOf(unit: IUnit): string {
+  return printable(unit.node ?? '');
+}
+
+function errorOf(unit: IUnit): string {
+  return printable(unit.error ?? '');
+}
 
 function secondsOf(unit: IUnit): string {
   return unit.started !== null && unit.ended !== null ? duration(unit.ended - unit.started) : '';
@@ -254,18 +271,11 @@ function Row(props: {
       style={{ top: props.row * ROW_PIXELS, height: ROW_PIXELS }}
       onClick={props.choose}
     >
-      {COLUMNS.map(column => {
-        const text = unit ? column.text(unit) : '…';
-        return (
-          <span
-            key={column.title}
-            role="gridcell"
-            title={typeof text === 'string' ? text : undefined}
-          >
-            {text}
-          </span>
-        );
-      })}
+      {COLUMNS.map(column => (
+        <span key={column.title} role="gridcell" title={unit && column.whole?.(unit)}>
+          {unit ? column.text(unit) : '…'}
+        </span>
+      ))}
     </div>
   );
 }
