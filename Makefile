@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Python of the environment, and how many tests run side by side: much of their time is waiting.
 PYTHON ?= $(shell tests/find-pythons | head -n 1 | cut -d ' ' -f 2)
-JOBS ?= 3
+JOBS ?= 4
 # What `make quick` runs (all by default), and what is also run on the other Pythons.
 TESTS ?=
 OTHER_TESTS ?= tests/models tests/engine tests/store tests/client tests/test_layers.py

@@ -248,7 +248,9 @@ class Loop:
                 self._sessions.append(event.pid)
                 self._sweep()
                 self._read_modules(event)
-                self._record(event.slot, run, self._judge(run, event), event)
+                # Its end tells less where children that it left used it, and counts roughly.
+                seen = event._replace(peak_memory=max(event.peak_memory, run.used))
+                self._record(event.slot, run, self._judge(run, seen), seen)
             elif isinstance(event, Lost):
                 run = self._take_off(event.slot)
                 self._record(event.slot, run, outcome.forker_died(event.how, self._ran_out()))
