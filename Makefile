@@ -10,8 +10,7 @@ JOBS ?= 4
 # What `make quick` runs (all by default), and what is also run on the other Pythons.
 TESTS ?=
 OTHER_TESTS ?= tests/models tests/engine tests/store tests/client tests/test_layers.py
-# Options for the tests of faults on the cluster.
-FAULTS ?=
+PYTEST := tests/try $(BIN)/python -m pytest
 # uv brings its own list of certificates; what the machine trusts is what counts here.
 export UV_SYSTEM_CERTS ?= 1
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
@@ -56,16 +55,16 @@ lab: $(VENV)/.demo labextension
 	        notebooks/01-quickstart.ipynb 2>/dev/null | head -n 1)"
 
 test: system-packages lint labextension hub-proxy
-	$(BIN)/python -m pytest -n $(JOBS) -m 'not slurm_faults and not browser'
-	$(BIN)/python -m pytest -m browser
+	$(PYTEST) -n $(JOBS) -m 'not slurm_faults and not browser'
+	$(PYTEST) -m browser
 	@$(MAKE) --no-print-directory other-pythons
 
 # One cluster, one worker: these tests run one after the other.
 test-faults: system-packages $(VENV)/.dev
-	$(BIN)/python -m pytest -m slurm_faults $(FAULTS)
+	$(PYTEST) -m slurm_faults
 
 quick: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow and not slurm_faults' $(TESTS)
+	$(PYTEST) -n $(JOBS) -m 'not slow and not slurm_faults' $(TESTS)
 
 # One environment and one quick run for each supported Python beside the main one.
 other-pythons: $(VENV)/.dev
