@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from fractal_jupyter.runner.batches import ACTIVE, LiveBatch, PhaseUnits
@@ -37,8 +37,9 @@ class Endings:
         return exists(self.units.context.backend.host, path)
 
     def never_began(self, live: LiveBatch, status: BatchStatus) -> bool:
-        """Whether a batch that has ended surely had no worker: nothing of it is on its way."""
-        return not self._explained(live, status.before_start or status)[0].began
+        """Whether its own output says that a batch which has ended never had a worker."""
+        unsure = replace(status.before_start or status, began=True)
+        return not self._explained(live, unsure)[0].began
 
     def explain(self, live: LiveBatch, status: BatchStatus) -> tuple[str | None, str]:
         """Why a worker ended: as a code, and in words, with the end of what it said itself."""
