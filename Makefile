@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Python of the environment, and how many tests run side by side: much of their time is waiting.
 PYTHON ?= $(shell tests/find-pythons | head -n 1 | cut -d ' ' -f 2)
-JOBS ?= 4
+JOBS ?= 3
 # What `make quick` runs (all by default), and what is also run on the other Pythons.
 TESTS ?=
 OTHER_TESTS ?= tests/models tests/engine tests/store tests/client tests/test_layers.py
@@ -26,7 +26,7 @@ help:
 	@echo 'make demo-slurm   the same on a SLURM cluster, brought up on this machine'
 	@echo 'make lab     open JupyterLab on the notebooks'
 	@echo 'make test    everything: linters, types, all tests, and a part of them on other Pythons'
-	@echo 'make test-faults   the slow faults on a real SLURM cluster, which `make test` leaves out'
+	@echo 'make test-faults   what takes longest on a real SLURM cluster and a real JupyterHub'
 	@echo 'make quick   the tests that take no more than a few seconds each'
 	@echo 'make slurm   bring up a SLURM cluster on this machine to play with; make slurm-down ends it'
 	@echo 'make labextension  build the JupyterLab extension, and link it into the environment; needs npm'
@@ -59,8 +59,8 @@ test: system-packages lint labextension hub-proxy
 	$(PYTEST) -m browser
 	@$(MAKE) --no-print-directory other-pythons
 
-# One cluster, one worker: these tests run one after the other.
-test-faults: system-packages $(VENV)/.dev
+# What `make test` leaves out. One cluster, one hub, one worker: one after the other.
+test-faults: system-packages $(VENV)/.dev hub-proxy
 	$(PYTEST) -m slurm_faults
 
 quick: $(VENV)/.dev

@@ -25,7 +25,8 @@ SLURM_USERS = {NAMES[0]: TEST_USER}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """There is one hub, so its tests run in one worker.
 
-    Those that need the cluster as well run where there is one worker only: `make test-faults`.
+    Those that need the cluster as well run where there is one worker only, with those that take
+    longest: `make test-faults`.
     """
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):

@@ -153,6 +153,7 @@ def shared_url(ann: User, bob: User, shared_store: SharedStore) -> Iterator[str]
         shared_store.execute(f'DROP OWNED BY "{user.name}"; DROP ROLE "{user.name}"')
 
 
+@pytest.mark.slurm_faults
 def test_one_store_for_all_shows_everybody_their_own(
     shared_url: str, ann: User, bob: User, wheel: Path
 ) -> None:
@@ -176,6 +177,7 @@ def test_one_store_for_all_shows_everybody_their_own(
 # What outlives a server
 
 
+@pytest.mark.slurm_faults
 def test_local_jobs_go_on_while_a_server_is_stopped(ann: User) -> None:
     """The hub ends the server and its kernels, and nothing else."""
     gate = Gate(ann, "stopped")
@@ -192,6 +194,7 @@ def test_local_jobs_go_on_while_a_server_is_stopped(ann: User) -> None:
     assert [unit["status"] for unit in units(ann, job)] == ["done"] * IMAGES
 
 
+@pytest.mark.slurm_faults
 def test_a_restarted_server_finds_local_jobs_running(ann: User) -> None:
     gate = Gate(ann, "running")
     job = submit(ann, "running", "Here", gate=str(gate.path))
@@ -203,6 +206,7 @@ def test_a_restarted_server_finds_local_jobs_running(ann: User) -> None:
     assert ended(ann, job)["status"] == "done"
 
 
+@pytest.mark.slurm_faults
 def test_where_all_is_killed_units_are_interrupted_and_can_be_retried(bob: User) -> None:
     """As spawners do that end a cgroup, a container or an allocation."""
     gate = Gate(bob, "killed")

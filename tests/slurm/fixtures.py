@@ -147,7 +147,7 @@ def toy_environment() -> Iterator[ToyEnvironment]:
 def pytest_configure(config: pytest.Config) -> None:
     for line in (
         "cluster_options(accounting, nodes, settings, …): how a test wants the cluster to be",
-        "slurm_faults: slow faults on the real cluster; `make test-faults` runs them",
+        "slurm_faults: what takes longest on the real cluster and hub; `make test-faults` runs it",
     ):
         config.addinivalue_line("markers", line)
 
