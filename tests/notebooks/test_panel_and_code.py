@@ -28,7 +28,7 @@ def test_panel_and_code(tmp_path: Path, store_url: str, monkeypatch: pytest.Monk
         assert run(NOTEBOOK, target, Screen(screen)) == 0, screen.getvalue()
 
         shown = server.ask("GET", "jobs")["items"]
-    assert [job["status"] for job in shown] == ["done"] * 4
+    assert [job["status"] for job in shown] == ["done"] * 3
     assert "(no panel here)" not in screen.getvalue()
     outputs = {cell.id: cell.get("outputs") for cell in nbformat.read(target, 4).cells}
     (code,) = outputs["code"]
