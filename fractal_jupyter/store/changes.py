@@ -39,19 +39,21 @@ Change = tuple[str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Many:
-    """Of jobs or activities, those that can change, and those that came since the look before.
+    """Of jobs or activities, those that can change, and those that came or ended since the look before.
 
     Attributes:
         rows: What makes a difference, by id.
         active: Which of them are not over.
         count: How many there are in all.
         newest: The largest id.
+        latest: When the last one ended: one that was over may have run again in the meantime.
     """
 
     rows: dict[int, Any] = field(default_factory=dict)
     active: frozenset[int] = frozenset()
     count: int = 0
     newest: int = 0
+    latest: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +124,13 @@ def _many(
     before: Many | None,
 ) -> Many:
     key = columns[0]
-    counted = sa.select(sa.func.count(), sa.func.max(key)).select_from(key.table).where(which)
-    count, newest = connection.execute(counted).one()
+    ended = key.table.c.ended
+    counted = sa.select(sa.func.count(), sa.func.max(key), sa.func.max(ended)).where(which)
+    count, newest, latest = connection.execute(counted.select_from(key.table)).one()
     looked_at = going
     if before is not None:
-        looked_at = going | key.in_(before.active) | (key > before.newest)
+        looked_at |= key.in_(before.active) | (key > before.newest) | (ended > before.latest)
     query = sa.select(*columns, going).where(which, looked_at)
     rows = _rows(connection, query)
     active = frozenset(found for found, row in rows.items() if row[len(columns)])
-    return Many(rows, active, count, newest or 0)
+    return Many(rows, active, count, newest or 0, latest or 0.0)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 from fractal_jupyter.models.images import Image
 from fractal_jupyter.store.changes import Change, Picture, changes
 from fractal_jupyter.store.store import Store
+from fractal_jupyter.store.tables import jobs
 from tests.store.test_leases import add_job
 
 
@@ -95,3 +98,20 @@ def test_a_counter_says_whether_anybody_has_written(store_url: str, store: Store
     other.workflows.add("w", [])
     other.close()
     assert store.database.data_version() != before
+
+
+def test_a_job_that_was_over_and_is_over_again_is_told(store: Store) -> None:
+    """Jobs of a second are retried and end between two looks."""
+    job = add_job(store)
+
+    def end(status: str, ended: float) -> None:
+        with store.database.write() as connection:
+            connection.execute(sa.update(jobs).values(status=status, ended=ended))
+
+    end("failed", 10.0)
+    looks = Looks(store)
+    assert looks.new() == []
+    store.jobs.request_retry(job.id)
+    end("done", 11.0)
+    assert looks.new() == [("job", job.id)]
+    assert looks.new() == []
