@@ -39,7 +39,7 @@ Change = tuple[str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Many:
-    """Of jobs or activities, those that can change, and those that came or ended since the look before.
+    """Of jobs or activities, those that can change, and that came or ended since the last look.
 
     Attributes:
         rows: What makes a difference, by id.
