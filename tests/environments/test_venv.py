@@ -374,7 +374,7 @@ def test_a_place_that_cannot_be_written_to(workshop: Workshop) -> None:
 def test_an_index_that_does_not_answer(
     make_workshop: MakeWorkshop, monkeypatch: pytest.MonkeyPatch, index: PackageIndex, tool: str
 ) -> None:
-    nobody = "http://127.0.0.1:9/simple"
+    nobody = "http://localhost:9/simple"
     for name, value in {
         "UV_INDEX_URL": nobody,
         "PIP_INDEX_URL": nobody,
