@@ -203,6 +203,38 @@ class ViewArea extends MainAreaWidget<ViewWidget> {
   }
 }
 
+// Commands that begin something in a view of its own: name, caption, view, and title of that.
+const BEGINNINGS = [
+  [
+    CommandIDs.collect,
+    'Collect a Fractal Task Package',
+    'Install a package of Fractal tasks',
+    'collect',
+    'Collect tasks'
+  ],
+  [
+    CommandIDs.addWorkflow,
+    'Make a Fractal Workflow',
+    'Put tasks in a row',
+    'workflow',
+    'New workflow'
+  ],
+  [
+    CommandIDs.addResource,
+    'Add a Fractal Resource',
+    'Say where computing happens',
+    'resource',
+    'New resource'
+  ],
+  [
+    CommandIDs.addProfile,
+    'Add a Fractal Profile',
+    'Say as whom computing happens',
+    'profile',
+    'New profile'
+  ]
+] as const;
+
 function addCommands(
   app: JupyterFrontEnd,
   fractal: IFractal,
@@ -218,34 +250,15 @@ function addCommands(
     describedBy: noArguments,
     execute: () => shell.activateById(PANEL_ID)
   });
-  commands.addCommand(CommandIDs.collect, {
-    label: 'Collect a Fractal Task Package',
-    caption: 'Install a package of Fractal tasks',
-    icon: fractalIcon,
-    describedBy: noArguments,
-    execute: () => fractal.open({ view: 'collect', title: 'Collect tasks' })
-  });
-  commands.addCommand(CommandIDs.addWorkflow, {
-    label: 'Make a Fractal Workflow',
-    caption: 'Put tasks in a row',
-    icon: fractalIcon,
-    describedBy: noArguments,
-    execute: () => fractal.open({ view: 'workflow', title: 'New workflow' })
-  });
-  commands.addCommand(CommandIDs.addResource, {
-    label: 'Add a Fractal Resource',
-    caption: 'Say where computing happens',
-    icon: fractalIcon,
-    describedBy: noArguments,
-    execute: () => fractal.open({ view: 'resource', title: 'New resource' })
-  });
-  commands.addCommand(CommandIDs.addProfile, {
-    label: 'Add a Fractal Profile',
-    caption: 'Say as whom computing happens',
-    icon: fractalIcon,
-    describedBy: noArguments,
-    execute: () => fractal.open({ view: 'profile', title: 'New profile' })
-  });
+  for (const [id, label, caption, view, title] of BEGINNINGS) {
+    commands.addCommand(id, {
+      label,
+      caption,
+      icon: fractalIcon,
+      describedBy: noArguments,
+      execute: () => fractal.open({ view, title })
+    });
+  }
   commands.addCommand(CommandIDs.editResource, {
     label: 'Edit a Fractal Resource…',
     describedBy: noArguments,
@@ -277,13 +290,7 @@ function addCommands(
   for (const command of Object.values(shown)) {
     palette?.addItem({ command, category: 'Fractal' });
   }
-  const cards = [
-    CommandIDs.panel,
-    CommandIDs.collect,
-    CommandIDs.addWorkflow,
-    CommandIDs.addResource,
-    CommandIDs.addProfile
-  ];
+  const cards = [CommandIDs.panel, ...BEGINNINGS.map(([id]) => id)];
   cards.forEach((command, rank) => launcher?.add({ command, category: 'Fractal', rank }));
 }
 

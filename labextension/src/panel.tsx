@@ -70,7 +70,7 @@ function Places(): JSX.Element {
 }
 
 function PlaceList(): JSX.Element {
-  const { api, changes, commands, open } = useFractal();
+  const { api, changes, open } = useFractal();
   const { value, error } = useFetched(
     changes,
     { kinds: ['resource', 'profile'] },
@@ -108,22 +108,23 @@ function PlaceList(): JSX.Element {
         ))}
       </ul>
       <div className="fj-bar">
-        <button
-          type="button"
-          className="fj-button"
-          onClick={() => void commands.execute(CommandIDs.addResource)}
-        >
-          Add resource…
-        </button>
-        <button
-          type="button"
-          className="fj-button"
-          onClick={() => void commands.execute(CommandIDs.addProfile)}
-        >
-          Add profile…
-        </button>
+        <CommandButton command={CommandIDs.addResource} text="Add resource…" />
+        <CommandButton command={CommandIDs.addProfile} text="Add profile…" />
       </div>
     </>
+  );
+}
+
+function CommandButton(props: { command: string; text: string }): JSX.Element {
+  const { commands } = useFractal();
+  return (
+    <button
+      type="button"
+      className="fj-button"
+      onClick={() => void commands.execute(props.command)}
+    >
+      {props.text}
+    </button>
   );
 }
 
@@ -232,7 +233,7 @@ function JobRow(props: { job: IJobSummary }): JSX.Element {
 }
 
 function Tasks(): JSX.Element {
-  const { api, changes, commands } = useFractal();
+  const { api, changes } = useFractal();
   const { active } = useProfiles();
   const [sought, setSought] = useState('');
   const { value, error } = useFetched(
@@ -256,13 +257,7 @@ function Tasks(): JSX.Element {
     <section className="fj-section" aria-label="Tasks">
       <header>
         <h2>Tasks</h2>
-        <button
-          type="button"
-          className="fj-button"
-          onClick={() => void commands.execute(CommandIDs.collect)}
-        >
-          Collect…
-        </button>
+        <CommandButton command={CommandIDs.collect} text="Collect…" />
       </header>
       <input
         className="fj-search"
@@ -292,19 +287,13 @@ function Tasks(): JSX.Element {
 }
 
 function Workflows(): JSX.Element {
-  const { api, changes, commands, open } = useFractal();
+  const { api, changes, open } = useFractal();
   const { value, error } = useFetched(changes, { kinds: ['workflow'] }, api.workflows, []);
   return (
     <section className="fj-section fj-mod-small" aria-label="Workflows">
       <header>
         <h2>Workflows</h2>
-        <button
-          type="button"
-          className="fj-button"
-          onClick={() => void commands.execute(CommandIDs.addWorkflow)}
-        >
-          New workflow…
-        </button>
+        <CommandButton command={CommandIDs.addWorkflow} text="New workflow…" />
       </header>
       <Problem text={error} />
       <ul className="fj-list fj-grow" aria-label="Workflows">
