@@ -25,27 +25,36 @@ _WHEEL_NAME = re.compile(
     r"(?:-[0-9][^-]*)?-[^-]+-[^-]+-[^-]+\.whl",
     re.ASCII,
 )
+_FOLDER = re.compile(r"/[^\[\]\0\r\n]*")
 _PINNED = re.compile(rf"{_NAME}\s*(?:{_EXTRAS})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class PackageSpec:
-    """A task package, from the package index or from a wheel file.
+    """A task package: from the package index, a wheel file, or a folder with its source.
 
     Attributes:
         name: its name, as it was written.
         version: the version; None: the newest one that fits.
         extras: the extras to install with it.
-        wheel: absolute path of the wheel file on this machine; None: from the index.
+        wheel: absolute path of the wheel file on this machine; None: it comes as none.
+        source: absolute path, on the host, of the source folder that is installed in editable
+            mode; None: it comes as none.
     """
 
     name: str
     version: str | None = None
     extras: tuple[str, ...] = ()
     wheel: Path | None = None
+    source: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could be anything else than a name or a version."""
+        if self.source is not None and not _FOLDER.fullmatch(self.source):
+            raise CollectionError(
+                f"{self.source!r} is not the absolute path of a folder without line breaks and "
+                "square brackets, which installers take for extras."
+            )
         for extra in self.extras:
             _must_match(_NAME, extra, "the name of an extra")
         _must_match(_NAME, self.name, "the name of a package")
@@ -57,8 +66,14 @@ class PackageSpec:
 
     @property
     def requirement(self) -> str:
-        """The requirement to install; of a wheel, with `{wheel}` in place of its URL."""
+        """The requirement to install.
+
+        Of a wheel, with `{wheel}` in place of its URL; of a source folder, what is to follow the
+        option `--editable`.
+        """
         extras = f"[{','.join(self.extras)}]" if self.extras else ""
+        if self.source is not None:
+            return f"{self.source}{extras}"
         if self.wheel is not None:
             return f"{self.name}{extras} @ {{wheel}}"
         version = f"=={self.version}" if self.version is not None else ""
