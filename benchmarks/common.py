@@ -26,7 +26,8 @@ import psutil
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.datasets import Dataset
 from fractal_jupyter.client.jobs import Job
-from fractal_jupyter.client.tasks import Task, TaskGroup
+from fractal_jupyter.client.task_groups import TaskGroup
+from fractal_jupyter.client.tasks import Task
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.schedulers.processes import alive
 from fractal_jupyter.store.store import Store

@@ -24,7 +24,7 @@ from benchmarks.common import (
     timed,
 )
 from fractal_jupyter import Fractal
-from fractal_jupyter.client.tasks import TaskGroup
+from fractal_jupyter.client.task_groups import TaskGroup
 from fractal_jupyter.environment import job_environment
 from fractal_jupyter.runner.submitting import thread_limits
 

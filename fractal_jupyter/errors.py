@@ -19,7 +19,11 @@
     │   ├── ManifestMissing       the package is no Fractal task package
     │   ├── ManifestBroken        the manifest, or a script that it names, cannot be used
     │   ├── InterpreterError      the Python interpreter is missing or of another version
-    │   └── BuildInProgress       another process is building the same environment
+    │   ├── BuildInProgress       another process is building the same environment
+    │   └── EnvironmentDiffers    what was built is not what was recorded
+    ├── ActivityStopped           what was being done to a task group has not come to its end
+    │   ├── ActivityCancelled     somebody cancelled it
+    │   └── ActivityLost          the process that did it has died
     ├── HostError                 a command or a file operation on a host went wrong
     │   ├── FileMissing           a file or folder is not there
     │   ├── CommandFailed         a command ended with an error
@@ -137,6 +141,22 @@ class InterpreterError(CollectionError):
 
 class BuildInProgress(CollectionError):
     """Another process is building the same environment."""
+
+
+class EnvironmentDiffers(CollectionError):
+    """An environment that was built again is not what was recorded; the message says where."""
+
+
+class ActivityStopped(FractalError):
+    """What was being done to a task group, or the like, has not come to its end."""
+
+
+class ActivityCancelled(ActivityStopped):
+    """Somebody cancelled it; everything is as it was before."""
+
+
+class ActivityLost(ActivityStopped):
+    """The process that did it has died; everything is as it was, or as it was to be."""
 
 
 class HostError(FractalError):

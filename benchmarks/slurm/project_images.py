@@ -29,7 +29,7 @@ from benchmarks.slurm.common import (
     submitit_folder,
     submitit_map,
 )
-from fractal_jupyter.client.tasks import TaskGroup
+from fractal_jupyter.client.task_groups import TaskGroup
 
 TARGET = "fractal_tasks_core.projection:projection"
 

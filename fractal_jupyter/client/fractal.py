@@ -20,13 +20,15 @@ from fractal_jupyter.store.store import STORE_VARIABLE, Store
 
 # Imported when they are used: `Fractal()` is the first line of every notebook, and waited for.
 if TYPE_CHECKING:
+    from fractal_jupyter.client.activities import Activities
     from fractal_jupyter.client.datasets import Dataset, Datasets
     from fractal_jupyter.client.jobs import Job, Jobs
     from fractal_jupyter.client.jupyter import JupyterServer
     from fractal_jupyter.client.plans import Plan
     from fractal_jupyter.client.profiles import Profiles
     from fractal_jupyter.client.resources import Resources
-    from fractal_jupyter.client.tasks import Task, TaskGroup, TaskGroups, Tasks
+    from fractal_jupyter.client.task_groups import TaskGroup, TaskGroups
+    from fractal_jupyter.client.tasks import Task, Tasks
     from fractal_jupyter.client.workflows import Workflow, Workflows
     from fractal_jupyter.runner.submission import JobRequest
 
@@ -82,9 +84,16 @@ class Fractal:
     @cached_property
     def task_groups(self) -> TaskGroups:
         """Installed task packages."""
-        from fractal_jupyter.client.tasks import TaskGroups
+        from fractal_jupyter.client.task_groups import TaskGroups
 
         return TaskGroups(self._store)
+
+    @cached_property
+    def activities(self) -> Activities:
+        """What is done to task groups, and was."""
+        from fractal_jupyter.client.activities import Activities
+
+        return Activities(self._store)
 
     @cached_property
     def tasks(self) -> Tasks:
@@ -152,12 +161,19 @@ class Fractal:
         pins: Mapping[str, str] | None = None,
         pins_before: Mapping[str, str] | None = None,
         uv: bool = True,
+        editable: bool = False,
+        pixi: bool = False,
+        pixi_version: str | None = None,
     ) -> TaskGroup:
         """Install a task package into an environment of its own, and read its tasks.
 
+        A process of its own does so, which goes on when the notebook is closed; interrupting
+        the cell cancels it.
+
         Args:
             requirement: `"name"`, `"name==1.2.3"`, `"name[extra]==1.2.3"`, or the path of a
-                wheel file.
+                wheel file, of a lock file (see `task_groups.export`), with `editable=True` of a
+                source folder, or with `pixi=True` of a project archive.
             profile: Name of the profile whose resource gets the environment.
             python: Python version, a key of the resource's `tasks_python_config.versions`; by
                 default its `default_version`.
@@ -165,21 +181,57 @@ class Fractal:
             pins: Versions, by package, that are installed after the package.
             pins_before: Versions, by package, that are installed before it.
             uv: Whether to build with uv (fast) or, when false, with pip.
+            editable: Whether `requirement` is a folder with the source of the package, whose
+                changes the next submission sees.
+            pixi: Whether `requirement` is a pixi project, packed as `<name>-<version>.tar.gz`.
+            pixi_version: A key of the resource's `tasks_pixi_config.versions`; by default its
+                `default_version`.
 
         Returns:
             The task group; the one that is there already when the same was collected before.
 
         Raises:
             CollectionError: The environment could not be built; says why, and nothing is left.
+            ActivityCancelled: Somebody has cancelled the activity.
         """
+        from fractal_jupyter.runner.activities.recipes import CollectionRequest
+
         return self.task_groups.collect(
-            requirement,
-            profile=self._profile_record(profile),
-            python=python,
-            extras=extras,
-            pins_before=pins_before or {},
-            pins_after=pins or {},
-            uv=uv,
+            CollectionRequest(
+                requirement=str(requirement),
+                profile=self._profile_record(profile),
+                python=python,
+                extras=tuple(extras),
+                pins_before=dict(pins_before or {}),
+                pins_after=dict(pins or {}),
+                uv=uv,
+                editable=editable,
+                pixi=pixi,
+                pixi_version=pixi_version,
+            )
+        )
+
+    def collect_custom(
+        self, package: str, *, python: str | Path, profile: str | None = None
+    ) -> TaskGroup:
+        """Use a task package in an environment that somebody else has made and looks after.
+
+        It is never changed or removed; what it consists of is looked up at each submission.
+
+        Args:
+            package: The name of the package.
+            python: Absolute path of the interpreter of the environment, where the tasks run.
+            profile: Name of the profile whose resource gets the task group.
+
+        Raises:
+            CollectionError: The package is not there, or is no task package.
+        """
+        from fractal_jupyter.runner.activities.custom import CustomRequest
+
+        return self.task_groups.collect_custom(
+            CustomRequest(
+                package=package, python=str(python), profile=self._profile_record(profile)
+            )
         )
 
     def submit(

@@ -7,12 +7,13 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
+from fractal_jupyter.client.environments import JobEnvironment
 from fractal_jupyter.client.listing import Listing
 from fractal_jupyter.display.log import LogText, log_text
 from fractal_jupyter.display.snapshot import JobSnapshot
 from fractal_jupyter.display.words import moment
 from fractal_jupyter.engine.slurm_options import unit_options
-from fractal_jupyter.errors import HostError, InvalidArguments, JobFailed
+from fractal_jupyter.errors import HostError, InvalidArguments, JobFailed, NotFound
 from fractal_jupyter.models.manifest import TaskEntry
 from fractal_jupyter.models.resource import LocalResource, parse_resource
 from fractal_jupyter.models.types import parse_memory_mb
@@ -127,6 +128,21 @@ class Job:
         if not text and record.log is not None and cleaned and (record.ended or 0) < cleaned:
             text = f"The log is gone: the files of the job were cleaned at {moment(cleaned)}.\n"
         return log_text(text, title=f"Log of unit {unit} of job {self.id}")
+
+    def environment(self, step: int = 0) -> JobEnvironment:
+        """What a step ran in, or is to run in, as it was at submission.
+
+        Args:
+            step: Position of the step in the workflow.
+
+        Raises:
+            NotFound: The job has no such step.
+        """
+        found = {record.position: record for record in self._store.jobs.steps(self.id)}
+        if step not in found:
+            have = ", ".join(map(str, found))
+            raise NotFound(f"Job {self.id} has no step {step}; it has {have}.")
+        return JobEnvironment.of(self._store.environments.get(str(found[step].environment)))
 
     def cancel(self) -> Job:
         """Stop the job; `wait` returns when it has stopped. Units that are done are kept."""

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from fractal_jupyter.environment import job_environment
 from fractal_jupyter.errors import SupervisorFailed
+from fractal_jupyter.runner.detached import start_detached, store_folder
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.runner.wake import ring
 from fractal_jupyter.schedulers.processes import alive
-from fractal_jupyter.store.postgresql import LIBPQ_VARIABLES
-from fractal_jupyter.store.store import Store, default_folder
+from fractal_jupyter.store.store import Store
 
-# How the supervisor is told what to do. Not on its command line: the URL of a PostgreSQL store
-# may hold a password, and command lines are public.
+# How the supervisor is told what to do.
 STORE_VARIABLE = "FRACTAL_JUPYTER_SUPERVISED_STORE"
 LOG_VARIABLE = "FRACTAL_JUPYTER_SUPERVISOR_LOG"
 IDLE_VARIABLE = "FRACTAL_JUPYTER_SUPERVISOR_IDLE_SECONDS"
-
-# What it needs beside what commands see: SSH_AUTH_SOCK for keys with a passphrase, and what a
-# PostgreSQL store is reached by. Commands and tasks that it starts do not see these.
-PASSED_ON = ("PYTHONPATH", "SSH_AUTH_SOCK", IDLE_VARIABLE, *LIBPQ_VARIABLES)
 
 # A supervisor whose heartbeat has not changed for this long, on the clock of who waits, is dead.
 SILENCE_SECONDS = 10.0
@@ -103,20 +97,13 @@ def start_supervisor(store: Store) -> None:
         **job_environment(),
         STORE_VARIABLE: store.url,
         LOG_VARIABLE: str(path),
-        **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
     }
+    if IDLE_VARIABLE in os.environ:
+        environment[IDLE_VARIABLE] = os.environ[IDLE_VARIABLE]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as output:
-            _started[store.url] = subprocess.Popen(
-                [sys.executable, "-m", "fractal_jupyter.runner"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd="/",
-                env=environment,
-                start_new_session=True,
-            )
+        _started[store.url] = start_detached(
+            "fractal_jupyter.runner", environment=environment, output=path
+        )
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
         raise SupervisorFailed(
@@ -128,8 +115,7 @@ def start_supervisor(store: Store) -> None:
 
 def log_path(store: Store) -> Path:
     """Where the supervisor of `store` logs what it does."""
-    path = store.database.path
-    return (default_folder() if path is None else path.parent) / "supervisor.log"
+    return store_folder(store) / "supervisor.log"
 
 
 def _dismiss(store: Store) -> None:

@@ -97,18 +97,24 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreparedJob:
-    """Rows for the store, and where the job would run."""
+    """Rows for the store, where the job would run, and in what, by the position of the step."""
 
     job: dict[str, Any]
     steps: list[dict[str, Any]]
     backend: Backend
+    environments: Mapping[int, Mapping[str, Any]]
 
 
 def submit(store: Store, request: JobRequest) -> JobRecord:
     """Check a request, store it as a job, and see that somebody drives it."""
     prepared = prepare(store, request)
     prepared.backend.check_access()
-    job = store.jobs.add(prepared.job, prepared.steps)
+    digests = {
+        position: store.environments.remember(document)
+        for position, document in prepared.environments.items()
+    }
+    steps = [{**step, "environment": digests[step["position"]]} for step in prepared.steps]
+    job = store.jobs.add(prepared.job, steps)
     wake_supervisor(store)
     return job
 
@@ -152,8 +158,11 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
         _prepare_step(store, resource_record, backend, request, position)
         for position in range(request.first, last + 1)
     ]
-    used = {step["request"]["task_group_id"] for step in steps}
-    _check_environments(map(store.task_groups.get, used), backend.host, request.profile.name)
+    groups = {
+        step["position"]: store.task_groups.get(step["request"]["task_group_id"]) for step in steps
+    }
+    used = {group.id: group for group in groups.values()}
+    _check_environments(used.values(), backend.host, request.profile.name)
     _check_first_images(
         store.datasets.images(request.dataset.id),
         steps[0],
@@ -185,7 +194,18 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
         },
         steps=steps,
         backend=backend,
+        environments={position: _environment(group) for position, group in groups.items()},
     )
+
+
+def _environment(group: TaskGroupRecord) -> dict[str, Any]:
+    """What a step runs in, for the record of the job."""
+    return {
+        "package": group.package,
+        "version": group.version,
+        "origin": group.origin,
+        "lock": group.lock,
+    }
 
 
 def usable_resource(record: ResourceRecord) -> Resource:

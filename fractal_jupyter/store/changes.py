@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from fractal_jupyter.store.activities import ACTIVE_ACTIVITIES
 from fractal_jupyter.store.database import Database
 from fractal_jupyter.store.leases import ACTIVE_JOBS
 from fractal_jupyter.store.tables import (
@@ -24,7 +25,7 @@ from fractal_jupyter.store.tables import (
 _SMALL = {
     "resource": (resources.c.id, resources.c.name, resources.c.document, resources.c.warm),
     "profile": (profiles.c.id, profiles.c.name, profiles.c.resource_id, profiles.c.document),
-    "task_group": (task_groups.c.id, task_groups.c.active, task_groups.c.freeze),
+    "task_group": (task_groups.c.id, task_groups.c.active, task_groups.c.lock),
     "dataset": (datasets.c.id, datasets.c.name, datasets.c.revision),
     "workflow": (workflows.c.id, workflows.c.name, workflows.c.steps),
 }
@@ -89,7 +90,7 @@ class Changes:
                 connection,
                 _ACTIVITY,
                 which=sa.true(),
-                going=activities.c.status == "ongoing",
+                going=activities.c.status.in_(ACTIVE_ACTIVITIES),
                 before=last.get("activity"),
             )
         return Picture(few, {"job": job, "activity": activity})

@@ -336,6 +336,29 @@ class Workflows(NamedRows[WorkflowRecord]):
         """Replace the steps of the workflow with id `key`."""
         return self._update(key, name, steps=steps)
 
+    def change(
+        self, key: int, make: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+    ) -> WorkflowRecord:
+        """Replace the steps of a workflow by what `make` makes of them, in one transaction.
+
+        Raises:
+            NotFound: The workflow is not there any more.
+        """
+        here = workflows.c.id == key
+        with self._database.write() as connection:
+            row = connection.execute(
+                sa.select(workflows).where(here).with_for_update()
+            ).one_or_none()
+            if row is None:
+                raise NotFound("The workflow was removed in the meantime.")
+            made = (
+                sa.update(workflows)
+                .where(here)
+                .values(steps=make(row.steps))
+                .returning(*workflows.c)
+            )
+            return WorkflowRecord.from_row(connection.execute(made).one())
+
     def remove(self, record: WorkflowRecord) -> None:
         """Remove a workflow. Jobs keep their own copy of what they were asked to run."""
         with self._database.write() as connection:

@@ -13,6 +13,7 @@ from fractal_jupyter.store.database import Database
 from fractal_jupyter.store.leases import ACTIVE_JOBS
 from fractal_jupyter.store.records import BatchRecord, JobRecord, StepRecord, UnitRecord
 from fractal_jupyter.store.tables import batches, jobs, steps, units
+from fractal_jupyter.store.task_groups import use
 
 UNIT_COUNTERS = ("total", "running", "done", "failed", "cancelled", "interrupted")
 FINAL_JOBS = ("done", "failed", "cancelled")
@@ -30,8 +31,14 @@ class Jobs:
         self._database = database
 
     def add(self, job: dict[str, Any], job_steps: Sequence[dict[str, Any]]) -> JobRecord:
-        """Add a job with its steps, as `submitted`."""
+        """Add a job with its steps, as `submitted`.
+
+        Raises:
+            NotAllowed: A task group that a step uses is not active any more.
+        """
+        used = {step["request"].get("task_group_id") for step in job_steps} - {None}
         with self._database.write() as connection:
+            use(connection, used)
             row = connection.execute(
                 sa.insert(jobs)
                 .values(status="submitted", cancel_requested=False, created=time.time(), **job)

@@ -10,6 +10,8 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from fractal_jupyter.environments.lock import parse_lock
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
@@ -62,25 +64,48 @@ class TaskGroupRecord(Record):
     python_version: str
     python: str | None
     package_root: str | None
-    freeze: list[str] | None
+    lock: dict[str, Any] | None
     size_bytes: int | None
+    own_bytes: int | None
     active: bool
     created: float
+    last_used: float | None
+
+    @property
+    def freeze(self) -> tuple[str, ...]:
+        """What its environment consists of, as exact requirements."""
+        return () if self.lock is None else parse_lock(self.lock).freeze
+
+    @property
+    def place(self) -> str:
+        """What only one activity may change at a time."""
+        return place_of(self.resource_id, self.folder)
+
+
+def place_of(resource_id: int, folder: str) -> str:
+    """The name of a folder of a resource."""
+    return f"{resource_id}:{folder}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityRecord(Record):
-    """Something done to a task group or the like: `pending`, `ongoing`, `OK` or `failed`.
+    """Something done to a task group or the like, see `ACTIVITY_STATUSES`.
 
-    `process` is the identity of who does it; `result` is what came of it, as JSON.
+    `request` is what is to be done; `place` what nobody else may change meanwhile; `error_type`
+    the name of the class of the error; `process` the identity of who does it; `result` what came
+    of it, as JSON.
     """
 
     id: int
     task_group_id: int | None
     action: str
     subject: str
+    request: dict[str, Any]
+    place: str | None
     status: str
+    cancel_requested: bool
     error: str | None
+    error_type: str | None
     log: str
     process: dict[str, Any]
     result: Any
@@ -97,6 +122,7 @@ class TaskRecord(Record):
 
     id: int
     task_group_id: int
+    position: int
     name: str
     entry: dict[str, Any]
 
@@ -158,6 +184,7 @@ class JobRecord(Record):
 class StepRecord(Record):
     """One step of a job; `request` is the task as it was at submission, with its arguments.
 
+    `environment` is the digest of what it runs in; `Environments` has it.
     `started` and `ended` are those of the last run; runs before a retry took `seconds_before`.
     """
 
@@ -166,6 +193,7 @@ class StepRecord(Record):
     task_name: str
     package: str
     version: str | None
+    environment: str | None
     request: dict[str, Any]
     status: str
     error: str | None

@@ -8,16 +8,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from fractal_jupyter.store.activities import Activities
 from fractal_jupyter.store.changes import Changes
 from fractal_jupyter.store.database import Database
 from fractal_jupyter.store.datasets import Datasets
 from fractal_jupyter.store.documents import Profiles, Resources, Workflows
+from fractal_jupyter.store.environments import Environments
 from fractal_jupyter.store.jobs import Jobs
 from fractal_jupyter.store.leases import Leases
 from fractal_jupyter.store.schema import prepare
 from fractal_jupyter.store.sharing import require_usable
 from fractal_jupyter.store.tables import profiles, resources
-from fractal_jupyter.store.task_groups import Activities, TaskGroups
+from fractal_jupyter.store.task_groups import TaskGroups
 
 # The environment variable that names the store of `Fractal()`.
 STORE_VARIABLE = "FRACTAL_JUPYTER_STORE"
@@ -60,6 +62,7 @@ class Store:
         self.profiles = Profiles(self.database)
         self.task_groups = TaskGroups(self.database)
         self.activities = Activities(self.database)
+        self.environments = Environments(self.database)
         self.datasets = Datasets(self.database)
         self.workflows = Workflows(self.database)
         self.jobs = Jobs(self.database)

@@ -68,10 +68,14 @@ task_groups = Table(
     Column("python_version", String, nullable=False),
     Column("python", String),
     Column("package_root", String),
-    Column("freeze", JSON),
+    # what its environment consists of, exactly; see `environments.lock`
+    Column("lock", JSON),
+    # the size of all its files, and what of it no other environment shares
     Column("size_bytes", BigInteger),
+    Column("own_bytes", BigInteger),
     Column("active", Boolean, nullable=False),
     Column("created", Float, nullable=False),
+    Column("last_used", Float),
     # another resource may be another machine, where the folder is another one
     UniqueConstraint("resource_id", "folder"),
 )
@@ -83,13 +87,27 @@ activities = Table(
     Column("task_group_id", ForeignKey("task_groups.id", ondelete="SET NULL"), index=True),
     Column("action", String, nullable=False),
     Column("subject", String, nullable=False),
+    # what is to be done, and the place that only one activity may change at a time
+    Column("request", JSON, nullable=False),
+    Column("place", String, index=True),
     Column("status", String, nullable=False),
+    Column("cancel_requested", Boolean, nullable=False),
     Column("error", Text),
+    # the name of the class of the error
+    Column("error_type", String),
     Column("log", Text, nullable=False),
     Column("process", JSON, nullable=False),
     Column("result", JSON),
     Column("created", Float, nullable=False),
     Column("ended", Float),
+)
+
+# What ran, by the digest of its document: task groups come and go, jobs remember.
+environments = Table(
+    "environments",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("document", JSON, nullable=False),
 )
 
 tasks = Table(
@@ -101,6 +119,8 @@ tasks = Table(
         ForeignKey("task_groups.id", ondelete="CASCADE"),
         nullable=False,
     ),
+    # in the manifest
+    Column("position", Integer, nullable=False),
     Column("name", String, nullable=False, index=True),
     Column("entry", JSON, nullable=False),
     UniqueConstraint("task_group_id", "name"),
@@ -170,6 +190,7 @@ steps = Table(
     Column("task_name", String, nullable=False),
     Column("package", String, nullable=False),
     Column("version", String),
+    Column("environment", ForeignKey("environments.digest")),
     Column("request", JSON, nullable=False),
     Column("status", String, nullable=False),
     Column("error", Text),

@@ -1,18 +1,21 @@
-"""Task groups, their tasks, and the activities that changed them."""
+"""Task groups and their tasks."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from fractal_jupyter.errors import NotFound
-from fractal_jupyter.schedulers.processes import alive, identity
+from fractal_jupyter.errors import InUse, NotAllowed, NotFound
 from fractal_jupyter.store.database import Database
-from fractal_jupyter.store.records import ActivityRecord, TaskGroupRecord, TaskRecord
-from fractal_jupyter.store.tables import activities, task_groups, tasks
+from fractal_jupyter.store.leases import ACTIVE_JOBS
+from fractal_jupyter.store.records import TaskGroupRecord, TaskRecord
+from fractal_jupyter.store.tables import jobs, steps, task_groups, tasks
+
+# Of a step.
+_task_group = steps.c.request["task_group_id"].as_integer()
 
 
 class TaskGroups:
@@ -60,6 +63,55 @@ class TaskGroups:
             with self._database.write() as connection:
                 return _put(connection, entries, values)
 
+    def deactivate(self, key: int) -> None:
+        """Let no new job use a task group.
+
+        Raises:
+            InUse: A job that is not over does.
+        """
+        with self._database.write() as connection:
+            _require_no_jobs(connection, key)
+            connection.execute(_update(key).values(active=False))
+
+    def reactivate(self, key: int, **values: Any) -> TaskGroupRecord:
+        """Let jobs use a task group whose environment was built again; it keeps its tasks."""
+        with self._database.write() as connection:
+            row = connection.execute(
+                _update(key).values(active=True, **values).returning(*task_groups.c)
+            ).one()
+        return TaskGroupRecord.from_row(row)
+
+    def replace_tasks(
+        self, key: int, entries: Sequence[dict[str, Any]], **values: Any
+    ) -> TaskGroupRecord:
+        """Give a task group other tasks, and values; tasks keep their ids by their names."""
+        with self._database.write() as connection:
+            _put_tasks(connection, key, entries)
+            row = connection.execute(
+                _update(key).values(**values).returning(*task_groups.c)
+                if values
+                else sa.select(task_groups).where(task_groups.c.id == key)
+            ).one()
+        return TaskGroupRecord.from_row(row)
+
+    def remove(self, key: int) -> None:
+        """Forget a task group that is not active, and its tasks; jobs remember what they ran in.
+
+        Raises:
+            InUse: It is active.
+        """
+        with self._database.write() as connection:
+            gone = connection.execute(
+                sa.delete(task_groups).where(task_groups.c.id == key, ~task_groups.c.active)
+            ).rowcount
+            if not gone and _named(connection, key) is not None:
+                raise InUse(f"The task group {_named(connection, key)} is active again.")
+
+    def require_no_jobs(self, key: int) -> None:
+        """Raise `InUse`, with their names, when jobs that are not over use a task group."""
+        with self._database.read() as connection:
+            _require_no_jobs(connection, key)
+
     def task(self, key: int) -> TaskRecord:
         """The task with that id; raises `NotFound`."""
         with self._database.read() as connection:
@@ -70,7 +122,7 @@ class TaskGroups:
 
     def tasks(self, task_group_id: int | None = None) -> list[TaskRecord]:
         """The tasks of one task group, or of all, in the order of the manifests."""
-        query = sa.select(tasks).order_by(tasks.c.id)
+        query = sa.select(tasks).order_by(tasks.c.task_group_id, tasks.c.position)
         if task_group_id is not None:
             query = query.where(tasks.c.task_group_id == task_group_id)
         with self._database.read() as connection:
@@ -94,116 +146,67 @@ def _put(
             .returning(*task_groups.c)
         ).one()
     )
-    connection.execute(sa.delete(tasks).where(tasks.c.task_group_id == row.id))
-    connection.execute(
-        sa.insert(tasks),
-        [{"task_group_id": row.id, "name": entry["name"], "entry": entry} for entry in entries],
-    )
+    _put_tasks(connection, row.id, entries)
     return TaskGroupRecord.from_row(row)
+
+
+def _put_tasks(connection: sa.Connection, key: int, entries: Sequence[dict[str, Any]]) -> None:
+    """Make these the tasks of a task group; those that it had before keep their ids."""
+    mine = tasks.c.task_group_id == key
+    known = dict(connection.execute(sa.select(tasks.c.name, tasks.c.id).where(mine)).tuples().all())
+    gone = known.keys() - {entry["name"] for entry in entries}
+    if gone:
+        connection.execute(sa.delete(tasks).where(mine, tasks.c.name.in_(gone)))
+    for position, entry in enumerate(entries):
+        name, values = entry["name"], {"position": position, "entry": entry}
+        connection.execute(
+            sa.update(tasks).where(tasks.c.id == known[name]).values(values)
+            if name in known
+            else sa.insert(tasks).values(task_group_id=key, name=name, **values)
+        )
+
+
+def _update(key: int) -> sa.Update:
+    return sa.update(task_groups).where(task_groups.c.id == key)
+
+
+def _named(connection: sa.Connection, key: int) -> str | None:
+    query = sa.select(task_groups.c.package, task_groups.c.version).where(task_groups.c.id == key)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else f"{row.package} {row.version}"
+
+
+def _require_no_jobs(connection: sa.Connection, key: int) -> None:
+    query = (
+        sa.select(jobs.c.id, jobs.c.name)
+        .where(
+            jobs.c.status.in_(ACTIVE_JOBS),
+            jobs.c.id.in_(sa.select(steps.c.job_id).where(_task_group == key)),
+        )
+        .order_by(jobs.c.id)
+    )
+    at_work = [f"job {row.id} ({row.name})" for row in connection.execute(query)]
+    if at_work:
+        raise InUse(
+            f"The task group {_named(connection, key)} is used by {', '.join(at_work)}; wait for "
+            "them, or cancel them."
+        )
+
+
+def use(connection: sa.Connection, keys: Collection[int]) -> None:
+    """Record, in the transaction that adds a job, that it uses task groups.
+
+    Raises:
+        NotAllowed: One is not active any more.
+    """
+    usable = sa.and_(task_groups.c.id.in_(keys), task_groups.c.active)
+    used = connection.execute(sa.update(task_groups).where(usable).values(last_used=time.time()))
+    if used.rowcount < len(keys):
+        raise NotAllowed(
+            "A task group of this job was deactivated or deleted a moment ago. Reactivate or "
+            "collect it, and submit again."
+        )
 
 
 def _place(resource_id: int, folder: str) -> tuple[sa.ColumnElement[bool], ...]:
     return task_groups.c.resource_id == resource_id, task_groups.c.folder == folder
-
-
-class Activities:
-    """What was done to task groups, with its log."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def begin(self, *, action: str, subject: str) -> ActivityRecord:
-        """Record that an action on `subject` (a requirement, say) has begun."""
-        with self._database.write() as connection:
-            row = connection.execute(
-                sa.insert(activities)
-                .values(
-                    action=action,
-                    subject=subject,
-                    status="ongoing",
-                    log="",
-                    process=identity(),
-                    created=time.time(),
-                )
-                .returning(*activities.c)
-            ).one()
-        return ActivityRecord.from_row(row)
-
-    def append_log(self, key: int, text: str) -> None:
-        """Add text to the log of an activity."""
-        with self._database.write() as connection:
-            connection.execute(
-                sa.update(activities)
-                .where(activities.c.id == key)
-                .values(log=activities.c.log + text)
-            )
-
-    def end(
-        self,
-        key: int,
-        *,
-        error: str | None,
-        task_group_id: int | None = None,
-        result: Any = None,
-    ) -> None:
-        """Record how an activity ended: `error` is None when it went well."""
-        with self._database.write() as connection:
-            connection.execute(
-                sa.update(activities)
-                .where(activities.c.id == key)
-                .values(
-                    status="OK" if error is None else "failed",
-                    error=error,
-                    task_group_id=task_group_id,
-                    result=result,
-                    ended=time.time(),
-                )
-            )
-
-    def end_lost(self) -> None:
-        """Record as failed what a process was doing that is known to have ended."""
-        query = sa.select(activities.c.id, activities.c.process).where(
-            activities.c.status == "ongoing"
-        )
-        with self._database.read() as connection:
-            ongoing = connection.execute(query).all()
-        for key, process in ongoing:
-            if alive(process) is False:
-                self.end(key, error="The process that did this has ended. Start it again.")
-
-    def get(self, key: int) -> ActivityRecord:
-        """The activity with that id; raises `NotFound`."""
-        with self._database.read() as connection:
-            row = connection.execute(
-                sa.select(activities).where(activities.c.id == key)
-            ).one_or_none()
-        if row is None:
-            raise NotFound(f"There is no activity with the id {key}.")
-        return ActivityRecord.from_row(row)
-
-    def page(
-        self, *, before: int | None = None, task_group_id: int | None = None, limit: int
-    ) -> list[ActivityRecord]:
-        """Some activities, the newest first, without their logs.
-
-        Args:
-            before: Only those that are older than the one with this id.
-            task_group_id: Only those of a task group.
-            limit: At most so many.
-        """
-        slim = [sa.literal("").label(c.name) if c.name == "log" else c for c in activities.c]
-        query = sa.select(*slim).order_by(activities.c.id.desc()).limit(limit)
-        if before is not None:
-            query = query.where(activities.c.id < before)
-        if task_group_id is not None:
-            query = query.where(activities.c.task_group_id == task_group_id)
-        with self._database.read() as connection:
-            return [ActivityRecord.from_row(row) for row in connection.execute(query)]
-
-    def all(self, task_group_id: int | None = None) -> list[ActivityRecord]:
-        """The activities of one task group, or all, the oldest first."""
-        query = sa.select(activities).order_by(activities.c.id)
-        if task_group_id is not None:
-            query = query.where(activities.c.task_group_id == task_group_id)
-        with self._database.read() as connection:
-            return [ActivityRecord.from_row(row) for row in connection.execute(query)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from fractal_jupyter.runner.activities import process
 from fractal_jupyter.server.api import Api
 from fractal_jupyter.server.documents import ActivityDocument, Page
 from fractal_jupyter.server.requests import PagedBack
@@ -37,6 +38,13 @@ def get(api: Api, request: Request[Query, None]) -> ActivityDocument:
     return ActivityDocument.of(api.store.activities.get(request.ids["activity"]))
 
 
+def cancel(api: Api, request: Request[Query, None]) -> ActivityDocument:
+    """Stop what is done to a task group; an activity that is over stays as it is."""
+    key = request.ids["activity"]
+    process.cancel(api.store, key)
+    return ActivityDocument.of(api.store.activities.get(key))
+
+
 ROUTES = (
     Route(
         method="GET",
@@ -52,5 +60,13 @@ ROUTES = (
         call=get,
         resource=RESOURCE,
         answer=ActivityDocument,
+    ),
+    Route(
+        method="POST",
+        path="/activities/{activity}/cancel",
+        call=cancel,
+        resource=RESOURCE,
+        answer=ActivityDocument,
+        status=202,
     ),
 )

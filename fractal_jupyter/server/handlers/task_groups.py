@@ -1,26 +1,45 @@
-"""Task groups: installed task packages, and how they come to be."""
+"""Task groups: installed task packages, through their whole life."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
+import tempfile
+from pathlib import Path
+
 from pydantic import Field
 
-from fractal_jupyter.errors import Ambiguous
-from fractal_jupyter.runner.collecting import CollectionRequest, collect
-from fractal_jupyter.server.actions import Outcome
+from fractal_jupyter.errors import Ambiguous, InvalidDocument
+from fractal_jupyter.runner.activities.collecting import begin_collection
+from fractal_jupyter.runner.activities.custom import CustomRequest, begin_custom
+from fractal_jupyter.runner.activities.deactivating import begin_deactivation
+from fractal_jupyter.runner.activities.deleting import begin_deletion
+from fractal_jupyter.runner.activities.exporting import export
+from fractal_jupyter.runner.activities.reactivating import begin_reactivation
+from fractal_jupyter.runner.activities.recipes import CollectionRequest, keep_file, kept_file
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import ActivityDocument, Items, TaskGroupDocument
+from fractal_jupyter.server.documents import (
+    ActivityDocument,
+    Items,
+    PackageDocument,
+    TaskGroupDocument,
+)
 from fractal_jupyter.server.requests import Id
-from fractal_jupyter.server.route import Body, Query, Request, Route
-from fractal_jupyter.store.records import ActivityRecord, TaskRecord
+from fractal_jupyter.server.route import Body, Query, Request, Route, Text
+from fractal_jupyter.store.records import ProfileRecord, TaskGroupRecord, TaskRecord
 
 RESOURCE = "fractal:task_groups"
+# What a browser may send: wheels, lock files and project archives, under a plain name.
+_PACKAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,200}\.(whl|lock|tar\.gz)", re.ASCII)
 
 
 class Collection(Body):
     """A task package to install; see `Fractal.collect`.
 
-    `requirement` is `"name"`, `"name==1.2.3"`, `"name[extra]==1.2.3"` or the path of a wheel;
-    `pins` are versions by package.
+    `requirement` is `"name"`, `"name==1.2.3"`, `"name[extra]==1.2.3"`, or the path of a wheel or
+    a lock file; with `editable`, of a source folder; with `pixi`, of a project archive. `pins` are
+    versions by package. What `POST /packages` has taken is named by its `requirement`.
     """
 
     requirement: str
@@ -30,6 +49,24 @@ class Collection(Body):
     pins: dict[str, str] = Field(default_factory=dict)
     pins_before: dict[str, str] = Field(default_factory=dict)
     uv: bool = True
+    editable: bool = False
+    pixi: bool = False
+    pixi_version: str | None = None
+
+
+class CustomCollection(Body):
+    """A task package in an existing environment; see `Fractal.collect_custom`."""
+
+    package: str = Field(min_length=1)
+    python: str
+    profile_id: Id | None = None
+
+
+class Package(Body):
+    """A wheel, a lock file, or a pixi project: its name, and its content in base64."""
+
+    name: str = Field(pattern=_PACKAGE_NAME.pattern)
+    content: str
 
 
 def list_task_groups(api: Api, request: Request[Query, None]) -> Items[TaskGroupDocument]:
@@ -47,38 +84,102 @@ def list_task_groups(api: Api, request: Request[Query, None]) -> Items[TaskGroup
 
 def get(api: Api, request: Request[Query, None]) -> TaskGroupDocument:
     """Look at a task group."""
-    record = api.store.task_groups.get(request.ids["task_group"])
+    record = _group(api, request)
     return TaskGroupDocument.of(record, api.store.task_groups.tasks(record.id))
 
 
-def collect_package(api: Api, request: Request[Query, Collection]) -> ActivityDocument:
+def collect(api: Api, request: Request[Query, Collection]) -> ActivityDocument:
     """Install a task package, and read its tasks.
 
-    The activity has the log, and when it is `OK` the `task_group_id`. It ends with the server.
+    The activity has the log, and when it is `OK` the `task_group_id`. It goes on when the server
+    ends; when the same is being collected already, it is that activity.
     """
-    body, store = request.body, api.store
-    if body.profile_id is not None:
-        profile = store.profiles.by_id(body.profile_id)
-    elif api.fractal.profile is not None:
-        profile = store.profiles.get(api.fractal.profile)
-    else:
-        raise Ambiguous("There are several profiles: say which with profile_id.")
-    asked = CollectionRequest(
-        requirement=body.requirement,
-        profile=profile,
-        python=body.python,
-        extras=tuple(body.extras),
-        pins_before=body.pins_before,
-        pins_after=body.pins,
-        uv=body.uv,
+    body = request.body
+    found = begin_collection(
+        api.store,
+        CollectionRequest(
+            profile=_profile(api, body.profile_id),
+            requirement=body.requirement,
+            python=body.python,
+            extras=tuple(body.extras),
+            pins_before=body.pins_before,
+            pins_after=body.pins,
+            uv=body.uv,
+            editable=body.editable,
+            pixi=body.pixi,
+            pixi_version=body.pixi_version,
+        ),
     )
+    if isinstance(found, TaskGroupRecord):
+        return _already_there(api, body.requirement, found)
+    return ActivityDocument.of(found[0])
 
-    def run(activity: ActivityRecord) -> Outcome:
-        group = collect(store, asked, log=lambda _: None, activity=activity)
-        return Outcome(task_group_id=group.id)
 
-    return ActivityDocument.of(api.actions.start("collect", body.requirement, run))
+def collect_custom(api: Api, request: Request[Query, CustomCollection]) -> ActivityDocument:
+    """Read a task package in an environment that somebody else has made."""
+    body = request.body
+    profile = _profile(api, body.profile_id)
+    asked = CustomRequest(package=body.package, python=body.python, profile=profile)
+    return ActivityDocument.of(begin_custom(api.store, asked)[0])
 
+
+def upload(api: Api, request: Request[Query, Package]) -> PackageDocument:
+    """Keep a file for a collection: a wheel, a lock file, or a pixi project."""
+    try:
+        content = base64.b64decode(request.body.content, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidDocument(f"content: not base64: {error}") from error
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, request.body.name)
+        path.write_bytes(content)
+        kept = keep_file(api.store, path)
+    return PackageDocument(**kept, requirement=str(kept_file(api.store, kept)))
+
+
+def deactivate(api: Api, request: Request[Query, None]) -> ActivityDocument:
+    """Remove the environment of a task group, and keep what it consisted of."""
+    return ActivityDocument.of(begin_deactivation(api.store, _group(api, request))[0])
+
+
+def reactivate(api: Api, request: Request[Query, None]) -> ActivityDocument:
+    """Build the environment of a task group again, exactly as it was."""
+    return ActivityDocument.of(begin_reactivation(api.store, _group(api, request))[0])
+
+
+def delete(api: Api, request: Request[Query, None]) -> ActivityDocument:
+    """Remove a task group that no workflow and no running job uses, with its environment."""
+    return ActivityDocument.of(begin_deletion(api.store, _group(api, request))[0])
+
+
+def lock(api: Api, request: Request[Query, None]) -> Text:
+    """Get the lock file of a task group, from which another machine rebuilds its environment."""
+    group = _group(api, request)
+    with tempfile.TemporaryDirectory() as folder:
+        path = export(api.store, group, Path(folder))
+        return Text(path.read_bytes())
+
+
+def _group(api: Api, request: Request[Query, None]) -> TaskGroupRecord:
+    return api.store.task_groups.get(request.ids["task_group"])
+
+
+def _profile(api: Api, key: int | None) -> ProfileRecord:
+    if key is not None:
+        return api.store.profiles.by_id(key)
+    if api.fractal.profile is not None:
+        return api.store.profiles.get(api.fractal.profile)
+    raise Ambiguous("There are several profiles: say which with profile_id.")
+
+
+def _already_there(api: Api, requirement: str, group: TaskGroupRecord) -> ActivityDocument:
+    activities = api.store.activities
+    key = activities.begin(action="collect", subject=requirement).id
+    activities.append_log(key, f"{group.package} {group.version} is there already.\n")
+    activities.end(key, error=None, task_group_id=group.id)
+    return ActivityDocument.of(activities.get(key))
+
+
+_ONE = "/task_groups/{task_group}"
 
 ROUTES = (
     Route(
@@ -91,17 +192,54 @@ ROUTES = (
     Route(
         method="POST",
         path="/task_groups",
-        call=collect_package,
+        call=collect,
         resource=RESOURCE,
         body=Collection,
         answer=ActivityDocument,
         status=202,
+        slow=True,
     ),
     Route(
-        method="GET",
-        path="/task_groups/{task_group}",
-        call=get,
+        method="POST",
+        path="/task_groups/custom",
+        call=collect_custom,
         resource=RESOURCE,
-        answer=TaskGroupDocument,
+        body=CustomCollection,
+        answer=ActivityDocument,
+        status=202,
+        slow=True,
+    ),
+    Route(
+        method="POST",
+        path="/packages",
+        call=upload,
+        resource=RESOURCE,
+        body=Package,
+        answer=PackageDocument,
+        status=201,
+        slow=True,
+    ),
+    Route(method="GET", path=_ONE, call=get, resource=RESOURCE, answer=TaskGroupDocument),
+    Route(method="GET", path=f"{_ONE}/lock", call=lock, resource=RESOURCE, answer=Text),
+    *(
+        Route(
+            method="POST",
+            path=f"{_ONE}/{call.__name__}",
+            call=call,
+            resource=RESOURCE,
+            answer=ActivityDocument,
+            status=202,
+            slow=True,
+        )
+        for call in (deactivate, reactivate)
+    ),
+    Route(
+        method="DELETE",
+        path=_ONE,
+        call=delete,
+        resource=RESOURCE,
+        answer=ActivityDocument,
+        status=202,
+        slow=True,
     ),
 )

@@ -25,6 +25,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_datasets_name")),
     )
     op.create_table(
+        "environments",
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("document", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_environments")),
+    )
+    op.create_table(
         "leases",
         sa.Column("owner", sa.String(), nullable=False),
         sa.Column("token", sa.String(), nullable=False),
@@ -122,10 +128,12 @@ def upgrade() -> None:
         sa.Column("python_version", sa.String(), nullable=False),
         sa.Column("python", sa.String(), nullable=True),
         sa.Column("package_root", sa.String(), nullable=True),
-        sa.Column("freeze", sa.JSON(), nullable=True),
+        sa.Column("lock", sa.JSON(), nullable=True),
         sa.Column("size_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("own_bytes", sa.BigInteger(), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("created", sa.Float(), nullable=False),
+        sa.Column("last_used", sa.Float(), nullable=True),
         sa.ForeignKeyConstraint(
             ["resource_id"], ["resources.id"], name=op.f("fk_task_groups_resource_id")
         ),
@@ -145,8 +153,12 @@ def upgrade() -> None:
         sa.Column("task_group_id", ID, nullable=True),
         sa.Column("action", sa.String(), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("request", sa.JSON(), nullable=False),
+        sa.Column("place", sa.String(), nullable=True),
         sa.Column("status", sa.String(), nullable=False),
+        sa.Column("cancel_requested", sa.Boolean(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("error_type", sa.String(), nullable=True),
         sa.Column("log", sa.Text(), nullable=False),
         sa.Column("process", sa.JSON(), nullable=False),
         sa.Column("result", sa.JSON(), nullable=True),
@@ -161,6 +173,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_activities")),
     )
     with op.batch_alter_table("activities", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_activities_place"), ["place"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_activities_task_group_id"), ["task_group_id"], unique=False
         )
@@ -197,6 +210,7 @@ def upgrade() -> None:
         sa.Column("task_name", sa.String(), nullable=False),
         sa.Column("package", sa.String(), nullable=False),
         sa.Column("version", sa.String(), nullable=True),
+        sa.Column("environment", sa.String(), nullable=True),
         sa.Column("request", sa.JSON(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
@@ -213,6 +227,9 @@ def upgrade() -> None:
         sa.Column("ended", sa.Float(), nullable=True),
         sa.Column("seconds_before", sa.Float(), nullable=False),
         sa.ForeignKeyConstraint(
+            ["environment"], ["environments.digest"], name=op.f("fk_steps_environment")
+        ),
+        sa.ForeignKeyConstraint(
             ["job_id"], ["jobs.id"], name=op.f("fk_steps_job_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("job_id", "position", name=op.f("pk_steps")),
@@ -221,6 +238,7 @@ def upgrade() -> None:
         "tasks",
         sa.Column("id", ID, nullable=False),
         sa.Column("task_group_id", ID, nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("entry", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(

@@ -1,0 +1,46 @@
+"""What jobs ran in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from fractal_jupyter.environments.lock import Lock, parse_lock
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnvironment:
+    """What a step of a job ran in.
+
+    Attributes:
+        package: The task package.
+        version: Its version.
+        origin: Where it came from: `pypi`, `wheel`, `editable`, `pixi` or `custom`.
+        lock: Python, platform, and everything that was installed, with its hashes.
+        source: Of a source folder (`editable`): the digest of its files, and the commit of its
+            repository, if it has one.
+    """
+
+    package: str
+    version: str | None
+    origin: str
+    lock: Lock | None = field(repr=False)
+    source: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Make it of what the store remembers."""
+        lock = document.get("lock")
+        return cls(
+            package=document["package"],
+            version=document["version"],
+            origin=document["origin"],
+            lock=None if lock is None else parse_lock(lock),
+            source=document.get("source"),
+        )
+
+    @property
+    def freeze(self) -> tuple[str, ...]:
+        """Everything that was installed, as exact requirements."""
+        return () if self.lock is None else self.lock.freeze

@@ -1,0 +1,117 @@
+"""Building the environment of a recipe, and what the store keeps of it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+from fractal_jupyter.environments.lock import Lock, parse_lock
+from fractal_jupyter.environments.source import (
+    check_readable,
+    copy_place,
+    read_source,
+    sync,
+    take_snapshot,
+)
+from fractal_jupyter.environments.spec import BuildRequest, PackageSpec
+from fractal_jupyter.environments.venv import BuiltEnvironment
+from fractal_jupyter.errors import FileMissing
+from fractal_jupyter.hosts.base import Host
+from fractal_jupyter.hosts.local import LocalHost
+from fractal_jupyter.models.manifest import parse_manifest
+from fractal_jupyter.runner.activities.doing import Doing
+from fractal_jupyter.runner.activities.recipes import Recipe, kept_file
+from fractal_jupyter.runner.activities.site import Site
+
+# What a folder has in it while an environment is built there; see `environments.on_host.claim`.
+CLAIM_PREFIX = ".claim-"
+
+
+def build(doing: Doing, recipe: Recipe, site: Site, *, lock: Lock | None) -> BuiltEnvironment:
+    """Build the environment of a recipe, or find it built.
+
+    Args:
+        doing: The activity that this is a part of.
+        recipe: What to build.
+        site: Where.
+        lock: What it must consist of, exactly; None: what fits best now.
+
+    Raises:
+        CollectionError: With the reason in words; nothing is left behind.
+        HostError: The machine that the environment is for cannot be used.
+    """
+    python_version, interpreter = site.resource.python_interpreter(recipe["python_version"])
+    site.check(interpreter)
+    package = _package(doing, recipe, site)
+    return site.venv_builder(uv=recipe["uv"]).build(
+        BuildRequest(
+            package=package,
+            interpreter=interpreter,
+            python_version=python_version,
+            pins_before=recipe["pins_before"],
+            pins_after=recipe["pins_after"],
+            folder=recipe["folder"],
+            share=site.is_shared,
+            configured=tuple(site.resource.tasks_python_config.versions),
+            lock=lock,
+        ),
+        log=doing.log,
+        pulse=doing.beat,
+    )
+
+
+def lock_of(recipe: Recipe) -> Lock | None:
+    """What the environment of a recipe must consist of, if it says so."""
+    return parse_lock(recipe["lock"]) if "lock" in recipe else None
+
+
+def _package(doing: Doing, recipe: Recipe, site: Site) -> PackageSpec:
+    wheel = recipe["wheel"]
+    return PackageSpec(
+        name=recipe["package"],
+        version=recipe["version"],
+        extras=tuple(recipe["extras"]),
+        wheel=None if wheel is None else kept_file(doing.store, wheel),
+        source=_source(doing, recipe, site) if "source" in recipe else None,
+    )
+
+
+def _source(doing: Doing, recipe: Recipe, site: Site) -> str:
+    """Where the builder finds a source folder; on another machine, that is a copy."""
+    folder: str = recipe["source"]
+    if isinstance(site.builder, LocalHost):
+        if site.is_shared:
+            check_readable(take_snapshot(folder), site.reader)
+        return folder
+    copy = copy_place(recipe["folder"])
+    doing.log(f"Copying {folder} to {copy} on {site.builder.name}")
+    sync(read_source(folder), site.builder, copy)
+    return copy
+
+
+def values_of(built: BuiltEnvironment) -> dict[str, Any]:
+    """What of an environment is in the row of its task group, and may be another next time."""
+    return {
+        "python": built.python,
+        "package_root": built.package_root,
+        "lock": built.lock.to_document(),
+        "size_bytes": built.size_bytes,
+        "own_bytes": built.own_bytes,
+    }
+
+
+def task_entries(*, name: str, version: str | None, manifest_text: str) -> list[dict[str, Any]]:
+    """The manifest's tasks with their types, which may be left to be inferred there."""
+    manifest = parse_manifest(manifest_text, source=f"{name} {version}")
+    raw = json.loads(manifest_text)["task_list"]
+    return [
+        {**entry, "type": task.type} for entry, task in zip(raw, manifest.task_list, strict=True)
+    ]
+
+
+def clear(host: Host, folder: str) -> None:
+    """Remove what is left of an environment, unless somebody is building it again already."""
+    with suppress(FileMissing):
+        if not any(entry.name.startswith(CLAIM_PREFIX) for entry in host.list(folder)):
+            host.remove(folder)

@@ -1,0 +1,177 @@
+"""What of the environments on the disk nothing uses, and removing it.
+
+Nothing that could be wanted again is lost: task groups are deactivated, which keeps what they
+consisted of; the rest is what builds have left behind, and files of the shared cache that no
+environment has.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Literal
+
+from fractal_jupyter.environments.usage import Usage, survey_usage, sweep
+from fractal_jupyter.runner.activities.building import clear
+from fractal_jupyter.runner.activities.doing import Doing, Outcome
+from fractal_jupyter.runner.activities.process import start
+from fractal_jupyter.runner.activities.site import Site, site_of, site_of_group
+from fractal_jupyter.runner.activities.used_by import workflows_using
+from fractal_jupyter.store.records import ActivityRecord, TaskGroupRecord, place_of
+from fractal_jupyter.store.store import Store
+
+SECONDS_PER_DAY = 86_400
+
+Kind = Literal["task group", "leftover", "cache", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unused:
+    """Something that nothing uses.
+
+    Attributes:
+        kind: `task group`: used by no workflow, and by no job for long. `leftover`: what a build
+            or a removal has left behind. `cache`: files that no environment shares any more.
+            `unknown`: an environment that is in no task group of this store; another store may
+            use it, so it is shown and never removed.
+        what: What it is, in words.
+        resource: The name of its resource.
+        folder: Where it is.
+        frees: What removing it frees on the disk, in bytes.
+        task_group_id: The task group.
+    """
+
+    kind: Kind
+    what: str
+    resource: str
+    folder: str
+    frees: int
+    task_group_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cleanable:
+    """What could be removed in the folder of environments of a site."""
+
+    site: Site
+    usage: Usage
+    unused: tuple[Unused, ...]
+
+
+def sites_with_environments(store: Store) -> list[Site]:
+    """Each folder of environments that a task group of the store is in, once."""
+    found: dict[tuple[int, str], Site] = {}
+    for group in store.task_groups.all():
+        site = site_of_group(store, group)
+        found.setdefault((site.resource_id, site.tasks_dir), site)
+    return list(found.values())
+
+
+def look(store: Store, site: Site, *, unused_for: float) -> Cleanable:
+    """Look at what is in the folder of environments of a site.
+
+    Args:
+        store: Its task groups are used, or not.
+        site: Where.
+        unused_for: Days for which a task group was not used, to count as unused.
+
+    Raises:
+        CollectionError: The folder cannot be looked at.
+        HostError: The host does not do what it should.
+    """
+    _, python = site.resource.python_interpreter()
+    usage = survey_usage(site.builder, python=python, tasks_dir=site.tasks_dir)
+    return Cleanable(site, usage, tuple(_unused(store, site, usage, unused_for)))
+
+
+def _unused(store: Store, site: Site, usage: Usage, unused_for: float) -> Iterator[Unused]:
+    name = site.resource.name
+    known = {
+        group.folder: group
+        for group in store.task_groups.all()
+        if group.resource_id == site.resource_id
+    }
+    for environment in usage.environments:
+        group = known.get(environment.folder)
+        here = partial(
+            Unused, resource=name, folder=environment.folder, frees=environment.own_bytes
+        )
+        if not environment.complete:
+            continue
+        if group is None:
+            yield here(kind="unknown", what="an environment of another store")
+        elif not group.active:
+            what = f"the environment of {group.package} {group.version}, which is deactivated"
+            yield here(kind="leftover", what=what)
+        elif _is_idle(group, unused_for) and not workflows_using(store, group):
+            what = f"{group.package} {group.version}"
+            yield here(kind="task group", what=what, task_group_id=group.id)
+    for leftover in usage.leftovers:
+        yield Unused(
+            kind="leftover",
+            what="what a build has left behind",
+            resource=name,
+            folder=leftover.path,
+            frees=leftover.own_bytes,
+        )
+    if usage.unused_bytes:
+        yield Unused(
+            kind="cache",
+            what="files that no environment shares",
+            resource=name,
+            folder=site.cache,
+            frees=usage.unused_bytes,
+        )
+
+
+def _is_idle(group: TaskGroupRecord, days: float) -> bool:
+    return time.time() - (group.last_used or group.created) > days * SECONDS_PER_DAY
+
+
+def begin_cleaning(store: Store, site: Site) -> tuple[ActivityRecord, bool]:
+    """See that leftovers, and what of the cache nothing shares, are removed.
+
+    Returns:
+        The activity, and whether it is a new one.
+
+    Raises:
+        InUse: Something else is being done to that cache.
+    """
+    return start(
+        store,
+        action="clean",
+        subject=site.tasks_dir,
+        request={"profile": site.profile_name},
+        place=place_of(site.resource_id, site.cache),
+    )
+
+
+def perform(doing: Doing) -> Outcome:
+    """Remove the leftovers of a folder of environments, and what of the cache nothing shares."""
+    store = doing.store
+    site = site_of(store, store.profiles.get(doing.request["profile"]))
+    _, python = site.resource.python_interpreter()
+    for group in _without_environment(store, site):
+        clear(site.builder, group.folder)
+    swept = sweep(site.builder, python=python, tasks_dir=site.tasks_dir)
+    for leftover in swept.leftovers:
+        doing.log(f"Removed {leftover}")
+    if swept.busy:
+        doing.log("An environment is being built: the cache is left as it is. Clean again later.")
+    doing.log(f"{swept.freed_bytes / 1e6:.0f} MB are free again.")
+    return Outcome(result=asdict(swept))
+
+
+def _without_environment(store: Store, site: Site) -> list[TaskGroupRecord]:
+    """The task groups of a site that are deactivated, and that nobody is about to reactivate."""
+    busy = {activity.place for activity in store.activities.active()}
+    return [
+        group
+        for group in store.task_groups.all()
+        if not group.active
+        and group.resource_id == site.resource_id
+        and group.folder.startswith(f"{site.tasks_dir}/")
+        and group.place not in busy
+    ]

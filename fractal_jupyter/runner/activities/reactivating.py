@@ -1,0 +1,54 @@
+"""Building the environment of a task group again, exactly as it was."""
+
+from __future__ import annotations
+
+from fractal_jupyter.environments.lock import parse_lock
+from fractal_jupyter.errors import NotAllowed
+from fractal_jupyter.runner.activities.building import build, clear, values_of
+from fractal_jupyter.runner.activities.doing import Doing, Outcome
+from fractal_jupyter.runner.activities.process import start
+from fractal_jupyter.runner.activities.site import site_of_group
+from fractal_jupyter.runner.submission import missing_path
+from fractal_jupyter.store.records import ActivityRecord, TaskGroupRecord
+from fractal_jupyter.store.store import Store
+
+
+def begin_reactivation(store: Store, group: TaskGroupRecord) -> tuple[ActivityRecord, bool]:
+    """See that an environment that was deactivated, or is not whole any more, is built again.
+
+    Returns:
+        The activity, and whether it is a new one.
+
+    Raises:
+        NotAllowed: It is there.
+        NotFound: No profile of its resource has its folder any more.
+        InUse: Something else is being done to it.
+    """
+    site = site_of_group(store, group)
+    if group.active and missing_path(group, site.reader) is None:
+        raise NotAllowed(f"The task group {group.package} {group.version} is active already.")
+    return start(
+        store,
+        action="reactivate",
+        subject=f"{group.package} {group.version}",
+        request={"task_group": group.id},
+        place=group.place,
+        task_group_id=group.id,
+    )
+
+
+def perform(doing: Doing) -> Outcome:
+    """Build the environment again; it is compared with what was recorded."""
+    store = doing.store
+    group = store.task_groups.get(doing.request["task_group"])
+    site = site_of_group(store, group)
+    if group.active:
+        missing = missing_path(group, site.builder)
+        if missing is not None:
+            doing.log(f"{missing} is not there any more: building the environment again.")
+        clear(site.builder, group.folder)
+    recipe = {**group.request, "folder": group.folder}
+    lock = None if group.lock is None else parse_lock(group.lock)
+    built = build(doing, recipe, site, lock=lock)
+    store.task_groups.reactivate(group.id, **values_of(built))
+    return Outcome(task_group_id=group.id)
