@@ -103,3 +103,14 @@ def test_refuses_what_could_be_misunderstood(fields: dict[str, object]) -> None:
 
 def test_names_are_compared_in_one_spelling() -> None:
     assert normal_name("My__Tasks.Core[extra]") == normal_name("my-tasks-core") == "my-tasks-core"
+
+
+def test_a_source_folder_is_what_follows_editable() -> None:
+    spec = PackageSpec("my-tasks", extras=("napari", "test"), source="/home/ann/my tasks")
+    assert spec.requirement == "/home/ann/my tasks[napari,test]"
+
+
+@pytest.mark.parametrize("path", ["relative", "/home/ann/[x]", "/home/\nann", ""])
+def test_refuses_a_source_folder_that_could_be_misunderstood(path: str) -> None:
+    with pytest.raises(CollectionError, match="is not the absolute path of a folder"):
+        PackageSpec("my-tasks", source=path)
