@@ -11,9 +11,11 @@ from typing import Any, Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from fractal_jupyter.client.plans import Plan, PlannedStep
+from fractal_jupyter.client.workflows import TaskUpdate
 from fractal_jupyter.display.pace import average, run_seconds
 from fractal_jupyter.models.images import Image
 from fractal_jupyter.models.manifest import TaskEntry
+from fractal_jupyter.server.problems import FieldProblem
 from fractal_jupyter.store.records import (
     ActivityRecord,
     JobRecord,
@@ -27,7 +29,18 @@ from fractal_jupyter.store.records import (
 JobStatus = Literal["submitted", "running", "done", "failed", "cancelled"]
 StepStatus = Literal["pending", "running", "done", "failed", "cancelled"]
 UnitStatus = Literal["pending", "running", "done", "failed", "cancelled", "interrupted"]
-ActivityStatus = Literal["pending", "ongoing", "OK", "failed"]
+ActivityStatus = Literal["pending", "ongoing", "OK", "failed", "cancelled"]
+ActivityAction = Literal[
+    "collect",
+    "collect_custom",
+    "deactivate",
+    "reactivate",
+    "delete",
+    "clean",
+    "check",
+    "scan",
+]
+Origin = Literal["pypi", "wheel", "editable", "pixi", "custom"]
 
 Json = dict[str, Any]
 
@@ -156,15 +169,16 @@ class CheckDocument(Answer):
 
 
 class ActivityDocument(Answer):
-    """Something that takes its time: collecting, checking, scanning. It has a log.
+    """Something that takes its time, such as collecting, checking, or scanning. It has a log.
 
     `result` is what came of it: the list of checks, or how many images were found and added.
     """
 
     id: int
-    action: Literal["collect", "check", "scan"]
+    action: ActivityAction
     subject: str
     status: ActivityStatus
+    cancel_requested: bool
     error: str | None
     task_group_id: int | None
     result: Any
@@ -178,18 +192,24 @@ class ActivityDocument(Answer):
 
 
 class TaskGroupDocument(Answer):
-    """One installed version of one task package."""
+    """One installed version of one task package.
+
+    `active` is whether it has an environment, `own_bytes` what removing that would free.
+    """
 
     id: int
     resource_id: int
     package: str
     version: str | None
-    origin: str
+    origin: Origin
     python_version: str
-    freeze: list[str] | None
+    folder: str
+    freeze: list[str]
     size_bytes: int | None
+    own_bytes: int | None
     active: bool
     created: float
+    last_used: float | None
     tasks: list[str]
 
     @classmethod
@@ -197,6 +217,14 @@ class TaskGroupDocument(Answer):
         """Make it of a task group and its tasks."""
         fields = {name: getattr(record, name) for name in cls.model_fields if name != "tasks"}
         return cls(**fields, tasks=[task.name for task in tasks])
+
+
+class PackageDocument(Answer):
+    """A file that was kept for a collection, which names it by its `requirement`."""
+
+    name: str
+    sha256: str
+    requirement: str
 
 
 class TaskSummary(Answer):
@@ -221,8 +249,18 @@ class TaskSummary(Answer):
         return cls(**_task_fields(record, group))
 
 
+class TaskVersion(Answer):
+    """The same task in a task group of its package; `active` is whether it can be run."""
+
+    task_id: int
+    version: str | None
+    resource_id: int
+    python_version: str
+    active: bool
+
+
 class TaskDocument(TaskSummary):
-    """A task with what its form is made from."""
+    """A task with what its form is made from, and the versions of it, the newest first."""
 
     docs_info: str | None
     docs_link: str | None
@@ -230,13 +268,31 @@ class TaskDocument(TaskSummary):
     meta_parallel: Json | None
     args_schema_non_parallel: Json | None
     args_schema_parallel: Json | None
+    versions: list[TaskVersion]
 
     @classmethod
-    def of(cls, record: TaskRecord, group: TaskGroupRecord) -> Self:
-        """Make it of a task and its task group."""
-        own = cls.model_fields.keys() - TaskSummary.model_fields.keys()
+    def with_versions(
+        cls,
+        record: TaskRecord,
+        group: TaskGroupRecord,
+        versions: Sequence[tuple[TaskRecord, TaskGroupRecord]],
+    ) -> Self:
+        """Make it of a task and its task group, and of all of its package that have it."""
+        own = cls.model_fields.keys() - TaskSummary.model_fields.keys() - {"versions"}
         said = {name: record.entry.get(name) for name in own}
-        return cls(**_task_fields(record, group) | said)
+        return cls(
+            **_task_fields(record, group) | said,
+            versions=[
+                TaskVersion(
+                    task_id=task.id,
+                    version=other.version,
+                    resource_id=other.resource_id,
+                    python_version=other.python_version,
+                    active=other.active,
+                )
+                for task, other in versions
+            ],
+        )
 
 
 def _task_fields(record: TaskRecord, group: TaskGroupRecord) -> Json:
@@ -295,6 +351,46 @@ class WorkflowDocument(Answer):
     name: str
     steps: list[Json]
     created: float
+
+
+class ChangeDocument(Answer):
+    """Something that a task does differently in another version."""
+
+    what: str
+    before: Any
+    after: Any
+
+
+class UpdateDocument(Answer):
+    """What updating a step to another version of its task would mean.
+
+    Attributes:
+        before: The version that the step has; null where it does not say one.
+        version: The version that it would have; `task_id` is the task in that version.
+        step: The step as it would be.
+        changes: What the task does differently.
+        problems: What no longer fits; as long as there are any, nothing is changed.
+    """
+
+    position: int
+    task: str
+    task_id: int
+    package: str
+    before: str | None
+    version: str
+    step: Json
+    changes: list[ChangeDocument]
+    problems: list[FieldProblem]
+
+    @classmethod
+    def of(cls, update: TaskUpdate) -> Self:
+        """Make it of an update."""
+        same = ("position", "task", "task_id", "package", "before", "version", "step")
+        return cls(
+            **{name: getattr(update, name) for name in same},
+            changes=[ChangeDocument.model_validate(change) for change in update.changes],
+            problems=[FieldProblem.of(problem) for problem in update.problems],
+        )
 
 
 class RateDocument(Answer):

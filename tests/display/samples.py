@@ -17,16 +17,26 @@ from fractal_jupyter.display.resources import (
     resources_page,
 )
 from fractal_jupyter.display.snapshot import JobSnapshot
+from fractal_jupyter.display.task_groups import task_group_page, task_groups_page
 from fractal_jupyter.display.tasks import (
-    task_group_page,
-    task_groups_page,
+    found_tasks_page,
     task_page,
     tasks_page,
 )
 from fractal_jupyter.display.units import units_page
-from fractal_jupyter.display.workflows import plan_page, workflow_page, workflows_page
+from fractal_jupyter.display.workflows import (
+    plan_page,
+    update_page,
+    updates_page,
+    workflow_page,
+    workflows_page,
+)
+from fractal_jupyter.engine.updating import Change
+from fractal_jupyter.environments.lock import Distribution, Lock
 from fractal_jupyter.models.images import Image
+from fractal_jupyter.models.problems import Problem
 from fractal_jupyter.runner.checks import Check
+from fractal_jupyter.runner.updating import StepUpdate
 from fractal_jupyter.store.records import (
     DatasetRecord,
     JobRecord,
@@ -74,6 +84,7 @@ def make_step(position: int = 0, **changes: Any) -> StepRecord:
         "task_name": "Project Image",
         "package": "fractal-tasks-core",
         "version": "2.1.0",
+        "environment": None,
         "request": {"entry": {"type": "parallel"}},
         "status": "pending",
         "error": None,
@@ -156,6 +167,14 @@ def make_images(count: int, *, zarr_dir: str = "/data/out") -> list[Image]:
     ]
 
 
+def make_lock(*names: str) -> dict[str, Any]:
+    distributions = tuple(
+        Distribution(name=name, version="2.1.0", hashes=(), content=None, url=None, editable=False)
+        for name in names
+    )
+    return Lock(python="3.12.1", platform="linux-x86_64", distributions=distributions).to_document()
+
+
 def make_group(**changes: Any) -> TaskGroupRecord:
     values: dict[str, Any] = {
         "id": 1,
@@ -168,10 +187,12 @@ def make_group(**changes: Any) -> TaskGroupRecord:
         "python_version": "3.12",
         "python": "/home/me/.local/share/jupyter/fractal/tasks/x/bin/python",
         "package_root": "/x",
-        "freeze": ["numpy==2.1.0", "ngio==1.1.3"],
+        "lock": make_lock("numpy", "ngio"),
         "size_bytes": 1_420_000_000,
+        "own_bytes": 20_000_000,
         "active": True,
         "created": T0,
+        "last_used": None,
     }
     return TaskGroupRecord(**{**values, **changes})
 
@@ -213,7 +234,7 @@ def make_task(name: str = "Project Image", *, group: int = 1, **entry: Any) -> T
             "required": ["zarr_url", "label"],
         },
     }
-    return TaskRecord(id=1, task_group_id=group, name=name, entry={**values, **entry})
+    return TaskRecord(id=1, task_group_id=group, position=0, name=name, entry={**values, **entry})
 
 
 def make_dataset(**changes: Any) -> DatasetRecord:
@@ -283,6 +304,21 @@ def make_profile(**changes: Any) -> ProfileRecord:
     return ProfileRecord(**{**values, **changes})
 
 
+def make_update(text: str) -> StepUpdate:
+    """An update of a step whose task, versions, arguments and values are all the same text."""
+    return StepUpdate(
+        position=0,
+        task=text,
+        task_id=1,
+        package=text,
+        before=text,
+        version=text,
+        step={"task": text},
+        changes=(Change(text, {text: True}, {}), Change("default of x", text, [text])),
+        problems=(Problem(text, text, text),),
+    )
+
+
 def make_plan(text: str = "x") -> Any:
     phase = SimpleNamespace(
         name="parallel",
@@ -334,7 +370,7 @@ def every_page(text: str) -> dict[str, Page]:
     )
     waiting = make_job(status="submitted", waiting_for=text, name=text, dataset_name=text)
     group = make_group(
-        package=text, version=text, folder=text, freeze=[text], origin=text, active=False
+        package=text, version=text, folder=text, lock=make_lock(text), origin=text, active=False
     )
     schema = {
         "properties": {text: {"type": "string", "default": text, "description": text}},
@@ -380,7 +416,8 @@ def every_page(text: str) -> dict[str, Page]:
         "dataset": dataset_page(dataset, images, total=2),
         "datasets": datasets_page([(dataset, 5)]),
         "tasks": tasks_page([task, make_task(group=2)], {1: group, 2: make_group(id=2)}),
-        "task": task_page(task, group),
+        "task": task_page(task, group, versions=[text, "1"]),
+        "found": found_tasks_page([task], {1: group}),
         "task group": task_group_page(group, [task]),
         "task groups": task_groups_page([group]),
         "resource": resource_page(resource),
@@ -389,6 +426,8 @@ def every_page(text: str) -> dict[str, Page]:
         "checks": checks_page([Check(text, False, text, text), Check("x", True, text)]),
         "workflow": workflow_page(workflow),
         "workflows": workflows_page([workflow]),
+        "update": update_page(make_update(text)),
+        "updates": updates_page([make_update(text)]),
         "plan": plan_page(make_plan(text)),
         "log": log_page(text, title=text),
     }
