@@ -1,29 +1,24 @@
-"""Task groups (installed task packages) and their tasks."""
+"""Tasks: what installed task packages can do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from fractal_jupyter.client.listing import Listing, Shown
-from fractal_jupyter.display.words import counted
+from fractal_jupyter.engine.searching import SearchedTask, TaskQuery, find_tasks
+from fractal_jupyter.engine.updating import version_order
 from fractal_jupyter.models.manifest import TaskEntry
-from fractal_jupyter.runner.collecting import CollectionRequest, collect
 from fractal_jupyter.store.documents import not_found
-from fractal_jupyter.store.records import (
-    ActivityRecord,
-    ProfileRecord,
-    TaskGroupRecord,
-    TaskRecord,
-)
+from fractal_jupyter.store.records import TaskGroupRecord, TaskRecord
 from fractal_jupyter.store.store import Store
 
 
 class Task(Shown):
     """One task; has the fields of its manifest's entry as attributes (`task.input_types`)."""
 
-    def __init__(self, record: TaskRecord, group: TaskGroupRecord) -> None:
+    def __init__(self, store: Store, record: TaskRecord, group: TaskGroupRecord) -> None:
+        self._store = store
         self._record = record
         self._group = group
         self._entry = TaskEntry.model_validate(record.entry)
@@ -37,6 +32,12 @@ class Task(Shown):
     def version(self) -> str | None:
         """The version of its package."""
         return self._group.version
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """All versions of its package that are collected and have it, the newest first."""
+        groups = [group for _, group in versions_of(self._store, self._record, self._group)]
+        return tuple(dict.fromkeys(g.version for g in groups if g.active and g.version is not None))
 
     def __getattr__(self, name: str) -> Any:
         """The field of the manifest's entry with that name."""
@@ -53,160 +54,55 @@ class Task(Shown):
     def _text(self) -> str:
         from fractal_jupyter.display.text import task_text
 
-        return task_text(self._record, self._group)
+        return task_text(self._record, self._group, versions=self.versions)
 
     def _repr_html_(self) -> str:
         from fractal_jupyter.display.html import task_html
 
-        return task_html(self._record, self._group)
+        return task_html(self._record, self._group, versions=self.versions)
 
 
-def task_listing(pairs: Sequence[tuple[TaskRecord, TaskGroupRecord]]) -> Listing[Task]:
-    """A list of tasks that shows itself as a table."""
-    from fractal_jupyter.display.html import tasks_html
-    from fractal_jupyter.display.text import tasks_text
+def task_listing(
+    store: Store, pairs: Sequence[tuple[TaskRecord, TaskGroupRecord]], *, found: bool = False
+) -> Listing[Task]:
+    """A list of tasks that shows itself as a table, or as what was found by searching."""
+    from fractal_jupyter.display import html, text
 
     groups = {group.id: group for _, group in pairs}
+    as_html = html.found_tasks_html if found else html.tasks_html
+    as_text = text.found_tasks_text if found else text.tasks_text
     return Listing(
-        (Task(record, group) for record, group in pairs),
-        html=lambda items: tasks_html([item._record for item in items], groups),
-        text=lambda items: tasks_text([item._record for item in items], groups),
+        (Task(store, record, group) for record, group in pairs),
+        html=lambda items: as_html([item._record for item in items], groups),
+        text=lambda items: as_text([item._record for item in items], groups),
     )
 
 
-class TaskGroup(Shown):
-    """One installed version of one task package, with its own environment."""
-
-    def __init__(self, store: Store, record: TaskGroupRecord) -> None:
-        self._store = store
-        self._record = record
-
-    @property
-    def id(self) -> int:
-        """The number of the task group."""
-        return self._record.id
-
-    @property
-    def package(self) -> str:
-        """The name of the package."""
-        return self._record.package
-
-    @property
-    def version(self) -> str | None:
-        """The version of the package."""
-        return self._record.version
-
-    @property
-    def python(self) -> str | None:
-        """The interpreter of its environment."""
-        return self._record.python
-
-    @property
-    def python_version(self) -> str:
-        """The Python version of its environment."""
-        return self._record.python_version
-
-    @property
-    def folder(self) -> str:
-        """The folder of its environment."""
-        return self._record.folder
-
-    @property
-    def freeze(self) -> tuple[str, ...]:
-        """What is installed in the environment, as exact requirements."""
-        return tuple(self._record.freeze or ())
-
-    @property
-    def tasks(self) -> Listing[Task]:
-        """Its tasks, in the order of the manifest."""
-        records = self._store.task_groups.tasks(self._record.id)
-        return task_listing([(record, self._record) for record in records])
-
-    @property
-    def activities(self) -> list[ActivityRecord]:
-        """What was done to it, with logs."""
-        return self._store.activities.all(self._record.id)
-
-    def _line(self) -> str:
-        return (
-            f"<TaskGroup {self.package} {self.version}, Python {self.python_version}, "
-            f"{counted(len(self.tasks), 'task')}>"
-        )
-
-    def _text(self) -> str:
-        from fractal_jupyter.display.text import task_group_text
-
-        return task_group_text(self._record, self._store.task_groups.tasks(self._record.id))
-
-    def _repr_html_(self) -> str:
-        from fractal_jupyter.display.html import task_group_html
-
-        return task_group_html(self._record, self._store.task_groups.tasks(self._record.id))
+def search_tasks(store: Store, query: TaskQuery) -> list[tuple[TaskRecord, TaskGroupRecord]]:
+    """The tasks of all task groups that fit, the best first, each with its task group."""
+    groups = {group.id: group for group in store.task_groups.all()}
+    return find_tasks(
+        [
+            (task, groups[task.task_group_id])
+            for task in store.task_groups.tasks()
+            if task.task_group_id in groups
+        ],
+        query,
+        about=lambda pair: SearchedTask(pair[0].entry, pair[1].package, pair[1].version),
+    )
 
 
-class TaskGroups:
-    """All task groups of the store."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def list(self) -> Listing[TaskGroup]:
-        """All task groups, the oldest first."""
-        from fractal_jupyter.display.html import task_groups_html
-        from fractal_jupyter.display.text import task_groups_text
-
-        return Listing(
-            (TaskGroup(self._store, record) for record in self._store.task_groups.all()),
-            html=lambda items: task_groups_html([item._record for item in items]),
-            text=lambda items: task_groups_text([item._record for item in items]),
-        )
-
-    def get(self, package: str, *, version: str | None = None) -> TaskGroup:
-        """The newest task group of a package, or of one version of it; raises `NotFound`."""
-        records = self._store.task_groups.all()
-        for record in reversed(records):
-            if record.package == package and version in (None, record.version):
-                return TaskGroup(self._store, record)
-        asked = package if version is None else f"{package} {version}"
-        raise not_found("task group", asked, {f"{r.package} {r.version}" for r in records})
-
-    def collect(
-        self,
-        requirement: str | Path,
-        *,
-        profile: ProfileRecord,
-        python: str | None,
-        extras: Sequence[str],
-        pins_before: Mapping[str, str],
-        pins_after: Mapping[str, str],
-        uv: bool,
-    ) -> TaskGroup:
-        """See `Fractal.collect`."""
-        from fractal_jupyter.display.progress import Progress
-
-        request = CollectionRequest(
-            requirement=str(requirement),
-            profile=profile,
-            python=python,
-            extras=tuple(extras),
-            pins_before=dict(pins_before),
-            pins_after=dict(pins_after),
-            uv=uv,
-        )
-        with Progress(f"Collecting {requirement}") as progress:
-            record = collect(self._store, request, log=progress.log)
-            group = TaskGroup(self._store, record)
-            progress.done(
-                f"{group.package} {group.version}: {counted(len(group.tasks), 'task')}, "
-                f"Python {group.python_version}"
-            )
-        return group
-
-    def __repr__(self) -> str:
-        return repr(self.list())
-
-    def _repr_html_(self) -> str:
-        return self.list()._repr_html_()
+def versions_of(
+    store: Store, record: TaskRecord, group: TaskGroupRecord
+) -> list[tuple[TaskRecord, TaskGroupRecord]]:
+    """The same task in all task groups of its package, the newest version first."""
+    groups = {one.id: one for one in store.task_groups.all() if one.package == group.package}
+    pairs = [
+        (task, groups[task.task_group_id])
+        for task in store.task_groups.tasks()
+        if task.name == record.name and task.task_group_id in groups
+    ]
+    return sorted(pairs, key=lambda pair: version_order(pair[1].version), reverse=True)
 
 
 class Tasks:
@@ -215,17 +111,37 @@ class Tasks:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def list(self, *, package: str | None = None, version: str | None = None) -> Listing[Task]:
-        """All tasks, or those of a package, or of one version of it."""
-        groups = {group.id: group for group in self._store.task_groups.all()}
-        pairs = [(task, groups[task.task_group_id]) for task in self._store.task_groups.tasks()]
-        return task_listing(
-            [
-                (task, group)
-                for task, group in pairs
-                if package in (None, group.package) and version in (None, group.version)
-            ]
+    def list(
+        self,
+        *,
+        search: str | None = None,
+        category: str | None = None,
+        modality: str | None = None,
+        tag: str | None = None,
+        package: str | None = None,
+        version: str | None = None,
+    ) -> Listing[Task]:
+        """All tasks, or those that fit everything that is said; case does not matter.
+
+        Args:
+            search: Words, in any order, that are all in the name, the tags, the category, the
+                modality, the package, the types, the names of arguments, or the description.
+                What has them in its name comes first.
+            category: The category.
+            modality: The modality.
+            tag: One of the tags.
+            package: The package.
+            version: The version of the package.
+        """
+        query = TaskQuery(
+            search=search,
+            category=category,
+            modality=modality,
+            tag=tag,
+            package=package,
+            version=version,
         )
+        return task_listing(self._store, search_tasks(self._store, query), found=query.seeks)
 
     def get(self, name: str, *, version: str | None = None) -> Task:
         """The task called `name`, of the newest task group that has it; raises `NotFound`."""

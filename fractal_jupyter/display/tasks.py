@@ -1,4 +1,4 @@
-"""Tasks and task groups."""
+"""Tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 from fractal_jupyter.display.arguments import arguments_table
 from fractal_jupyter.display.page import (
     Block,
-    Cell,
     Column,
     Hint,
     Note,
@@ -22,10 +21,8 @@ from fractal_jupyter.display.page import (
 )
 from fractal_jupyter.display.words import (
     counted,
-    moment,
     number,
     shorten,
-    size,
     types_text,
     value_text,
 )
@@ -51,29 +48,60 @@ def tasks_page(tasks: Sequence[TaskRecord], groups: Mapping[int, TaskGroupRecord
     by_group: dict[int, list[TaskRecord]] = {}
     for task in tasks:
         by_group.setdefault(task.task_group_id, []).append(task)
-    names = {key: _package(groups.get(key)) for key in by_group}
+    names = {key: package_name(groups.get(key)) for key in by_group}
     one = len(by_group) == 1
     return Page(
         title=counted(len(tasks), "task"),
         facts=tuple(Span(name) for name in names.values()) if one else (),
         blocks=(
-            *(
-                _tasks_table(some, title="" if one else names[key])
-                for key, some in by_group.items()
-            ),
-            Note(hints=(_DETAILS,)) if tasks else _tasks_table(()),
+            *(tasks_table(some, title="" if one else names[key]) for key, some in by_group.items()),
+            Note(hints=(_DETAILS,)) if tasks else tasks_table(()),
         ),
+    )
+
+
+def found_tasks_page(tasks: Sequence[TaskRecord], groups: Mapping[int, TaskGroupRecord]) -> Page:
+    """Tasks that were searched for: one table, the best first.
+
+    Args:
+        tasks: The tasks.
+        groups: Their task groups, by id.
+    """
+    shown, left_out = clipped(tasks, head=MOST_TASKS)
+    table = Table(
+        columns=(
+            Column(title="Task"),
+            Column(title="Version", line=True),
+            Column(title="Package", grows=True),
+            Column(title="Type"),
+            Column(title="Category", grows=True),
+            Column(title="Tags", grows=True),
+        ),
+        rows=tuple(_found_row(task, groups.get(task.task_group_id)) for task in shown),
+        gap_after=len(shown),
+        gap=f"{number(left_out)} more" if left_out else "",
+        empty="No task fits. fractal.tasks.list() shows all of them.",
+    )
+    return Page(
+        title=counted(len(tasks), "task"),
+        blocks=(table, *([Note(hints=(_DETAILS,))] if tasks else [])),
     )
 
 
 _DETAILS = Hint(code="fractal.tasks.get(name)", words="shows what arguments a task takes")
 
 
-def task_page(record: TaskRecord, group: TaskGroupRecord) -> Page:
-    """One task: what it is for, and what arguments it takes."""
+def task_page(record: TaskRecord, group: TaskGroupRecord, *, versions: Sequence[str] = ()) -> Page:
+    """One task: what it is for, and what arguments it takes.
+
+    Args:
+        record: The task.
+        group: Its task group.
+        versions: The versions of its package that have it.
+    """
     entry = record.entry
     kind = str(entry.get("type"))
-    facts = [Span(_package(group)), Span(kind), Span(TYPES_IN_WORDS.get(kind, ""))]
+    facts = [Span(package_name(group)), Span(kind), Span(TYPES_IN_WORDS.get(kind, ""))]
     facts += [Span(str(entry[name])) for name in ("category", "modality") if entry.get(name)]
     link = str(entry.get("docs_link") or "")
     if link:
@@ -81,77 +109,17 @@ def task_page(record: TaskRecord, group: TaskGroupRecord) -> Page:
     return Page(
         title=record.name,
         facts=tuple(fact for fact in facts if fact.text),
-        blocks=(*_about(entry), *_arguments(entry)),
+        blocks=(*_about(entry, _versions(versions, group)), *_arguments(entry)),
     )
 
 
-def task_group_page(record: TaskGroupRecord, tasks: Sequence[TaskRecord]) -> Page:
-    """One task group, with its tasks."""
-    return Page(
-        title=_package(record),
-        pill=None if record.active else Span("deactivated", "warn", "pill"),
-        facts=(
-            Span(counted(len(tasks), "task")),
-            Span(f"Python {record.python_version}"),
-            *([Span(size(record.size_bytes))] if record.size_bytes else []),
-            Span(f"collected {moment(record.created)}"),
-            Span(record.folder, "", "path"),
-        ),
-        blocks=(
-            _tasks_table(tasks),
-            *([_freeze(record.freeze)] if record.freeze else []),
-        ),
-    )
-
-
-def task_groups_page(groups: Sequence[TaskGroupRecord]) -> Page:
-    """Several task groups."""
-    shown, left_out = clipped(groups, head=100)
-    return Page(
-        title=counted(len(groups), "task group"),
-        blocks=(
-            Table(
-                columns=(
-                    Column(title="Package", grows=True),
-                    Column(title="Version"),
-                    Column(title="Python"),
-                    Column(title="From"),
-                    Column(title="Size", right=True),
-                    Column(title="Collected", line=True),
-                    Column(title="Folder", grows=True),
-                ),
-                rows=tuple(_group_row(group) for group in shown),
-                gap_after=len(shown),
-                gap=f"{number(left_out)} more" if left_out else "",
-                empty='No task packages yet: fractal.collect("fractal-tasks-core") installs one.',
-            ),
-        ),
-    )
-
-
-def _package(group: TaskGroupRecord | None) -> str:
+def package_name(group: TaskGroupRecord | None) -> str:
+    """What a task group is called: its package and its version."""
     return "" if group is None else " ".join(filter(None, (group.package, group.version)))
 
 
-def _group_row(group: TaskGroupRecord) -> Row:
-    return (
-        Cell(
-            spans=(
-                Span(group.package, "", "strong"),
-                *(() if group.active else (Span("deactivated", "warn", "pill"),)),
-            ),
-            joint=" ",
-        ),
-        cell(group.version),
-        cell(group.python_version),
-        cell(group.origin, tone="soft"),
-        cell(size(group.size_bytes) if group.size_bytes else ""),
-        cell(moment(group.created), tone="soft"),
-        cell(group.folder, look="path", tone="soft"),
-    )
-
-
-def _tasks_table(tasks: Sequence[TaskRecord], *, title: str = "") -> Table:
+def tasks_table(tasks: Sequence[TaskRecord], *, title: str = "") -> Table:
+    """A table of tasks of one task group."""
     shown, left_out = clipped(tasks, head=MOST_TASKS)
     return Table(
         title=title,
@@ -182,6 +150,12 @@ def _task_row(task: TaskRecord) -> Row:
     )
 
 
+def _found_row(task: TaskRecord, group: TaskGroupRecord | None) -> Row:
+    name, kind, category, _, tags = _task_row(task)
+    package, version = (group.package, group.version) if group else (None, None)
+    return (name, cell(version), cell(package, tone="soft"), kind, category, tags)
+
+
 def _types(entry: Mapping[str, Any]) -> str:
     """What images a task takes and gives, by their types: `is_3D → not is_3D`."""
     taken = types_text(entry.get("input_types") or {})
@@ -189,7 +163,14 @@ def _types(entry: Mapping[str, Any]) -> str:
     return f"{taken or 'any'} → {given or 'same'}" if taken or given else ""
 
 
-def _about(entry: Mapping[str, Any]) -> list[Block]:
+def _versions(versions: Sequence[str], group: TaskGroupRecord) -> str:
+    """The versions that there are, if there are several: `2.1.0 (this one), 2.0.2`."""
+    if len(versions) < 2:
+        return ""
+    return ", ".join(f"{one} (this one)" if one == group.version else one for one in versions)
+
+
+def _about(entry: Mapping[str, Any], versions: str) -> list[Block]:
     blocks: list[Block] = []
     tags = [str(tag) for tag in entry.get("tags") or ()]
     types = _types(entry)
@@ -197,6 +178,7 @@ def _about(entry: Mapping[str, Any]) -> list[Block]:
     rows = [
         (cell("Images", tone="soft"), cell(types)) if types else None,
         (cell("Tags", tone="soft"), chips(tags)) if tags else None,
+        (cell("Versions", tone="soft"), cell(versions)) if versions else None,
         (cell("Needs", tone="soft"), cell(needs)) if needs else None,
     ]
     shown = tuple(row for row in rows if row is not None)
@@ -252,13 +234,3 @@ def _arguments(entry: Mapping[str, Any]) -> list[Table]:
         )
         tables.append(arguments_table(entry.get("args_schema_parallel"), title=title))
     return tables
-
-
-def _freeze(freeze: Sequence[str]) -> Note:
-    return Note(
-        title=f"What is installed ({counted(len(freeze), 'package')})",
-        text="\n".join(freeze),
-        look="code",
-        folded=True,
-        in_text=False,
-    )

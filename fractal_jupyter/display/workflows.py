@@ -11,6 +11,7 @@ from fractal_jupyter.display.page import (
     Cell,
     Column,
     Hint,
+    Item,
     Note,
     Page,
     Row,
@@ -19,6 +20,9 @@ from fractal_jupyter.display.page import (
     cell,
 )
 from fractal_jupyter.display.words import counted, number, shorten, types_text, value_text
+from fractal_jupyter.engine.updating import Change
+from fractal_jupyter.models.problems import describe
+from fractal_jupyter.runner.updating import StepUpdate
 from fractal_jupyter.store.records import WorkflowRecord
 
 SCRIPT_LIMIT = 20_000
@@ -93,6 +97,100 @@ def _named(step: Mapping[str, Any], parts: Sequence[str]) -> Cell:
                 for name, value in values.items()
             ]
     return Cell(spans=tuple(spans[:12]), joint=", ")
+
+
+def updates_page(updates: Sequence[StepUpdate]) -> Page:
+    """Steps that a newer version of their task is collected for."""
+    return Page(
+        title=counted(len(updates), "newer version"),
+        blocks=(
+            Table(
+                columns=(
+                    Column(right=True),
+                    Column(title="Task", grows=True),
+                    Column(title="Package"),
+                    Column(title="Version", line=True),
+                    Column(title="Newest", line=True),
+                    Column(title="Arguments", grows=True),
+                ),
+                rows=tuple(_update_row(update) for update in updates),
+                empty="No newer version is collected for any of the steps.",
+            ),
+            *([Note(hints=_UPDATE_HINTS)] if updates else []),
+        ),
+    )
+
+
+_UPDATE_HINTS = (
+    Hint(code="workflow.plan_update(step)", words="shows what changes, and what no longer fits"),
+    Hint(code="workflow.update_task(step)", words="updates the step"),
+)
+
+
+def update_page(update: StepUpdate) -> Page:
+    """What updating one step to another version of its task would mean."""
+    return Page(
+        title=f"Step {update.position}: {update.task}",
+        pill=_fitting(update),
+        facts=(Span(f"{update.package} {update.before or 'of any version'} → {update.version}"),),
+        blocks=(
+            *([_problems_note(update)] if update.problems else []),
+            *([_changes_table(update.changes)] if update.changes else []),
+        ),
+    )
+
+
+def _update_row(update: StepUpdate) -> Row:
+    state = _fitting(update)
+    return (
+        cell(update.position, tone="soft"),
+        cell(update.task, look="strong"),
+        cell(update.package),
+        cell(update.before or "any", tone="soft"),
+        cell(update.version),
+        cell(state.text, tone=state.tone, look="status"),
+    )
+
+
+def _fitting(update: StepUpdate) -> Span:
+    if update.fits:
+        return Span("all fits", "good", "pill")
+    return Span(f"{counted(len(update.problems), 'thing')} to change first", "warn", "pill")
+
+
+def _problems_note(update: StepUpdate) -> Note:
+    return Note(
+        title="What no longer fits",
+        items=tuple(
+            Item(
+                head=problem.path,
+                text=f"found {describe(problem.found)}; allowed: "
+                + problem.allowed.replace("`", ""),
+            )
+            for problem in update.problems
+        ),
+    )
+
+
+def _changes_table(changes: Sequence[Change]) -> Table:
+    return Table(
+        title="What the task does differently",
+        columns=(
+            Column(title="What", line=True),
+            Column(title="Before", grows=True),
+            Column(title="Now", grows=True),
+        ),
+        rows=tuple(
+            (cell(change.what, look="code"), _said(change.before), _said(change.after))
+            for change in changes
+        ),
+    )
+
+
+def _said(value: Any) -> Cell:
+    if isinstance(value, dict) and all(isinstance(flag, bool) for flag in value.values()):
+        return cell(types_text(value) or "any")
+    return cell(value_text(value, 80))
 
 
 class PhasePlan(Protocol):

@@ -49,21 +49,9 @@ def route_arguments(
         InvalidArguments: A compound task has no argument of that name in either part, or no
             schemas to tell by; the task has no such part; or a value has no JSON form.
     """
-    problems: list[Problem] = []
-    both = _plain(args, "args", problems)
-    non_parallel = _plain(args_non_parallel, _NON_PARALLEL, problems)
-    parallel = _plain(args_parallel, _PARALLEL, problems)
-    problems.extend(_parts_missing(task, non_parallel, parallel))
-    if task.has_non_parallel and task.has_parallel:
-        problems.extend(_not_routable(task, both))
-        _refuse(task, problems)
-        to_non_parallel = _named_in(task.args_schema_non_parallel, both)
-        to_parallel = _named_in(task.args_schema_parallel, both)
-        return {**to_non_parallel, **non_parallel}, {**to_parallel, **parallel}
+    non_parallel, parallel, problems = _route(task, args, args_non_parallel, args_parallel)
     _refuse(task, problems)
-    if task.has_non_parallel:
-        return {**both, **non_parallel}, {}
-    return {}, {**both, **parallel}
+    return non_parallel, parallel
 
 
 def validate_arguments(
@@ -80,12 +68,57 @@ def validate_arguments(
         InvalidArguments: Lists each wrong value: its path, what was found, what is allowed.
         InvalidManifest: A schema is no JSON schema.
     """
-    problems = [
+    _refuse(task, _problems(task, non_parallel, parallel))
+
+
+def argument_problems(
+    task: TaskEntry,
+    *,
+    args: Mapping[str, Any] | None = None,
+    args_non_parallel: Mapping[str, Any] | None = None,
+    args_parallel: Mapping[str, Any] | None = None,
+) -> list[Problem]:
+    """Return all that keeps a task from being run with these arguments; see `route_arguments`.
+
+    Raises:
+        InvalidManifest: A schema is no JSON schema.
+    """
+    non_parallel, parallel, problems = _route(task, args, args_non_parallel, args_parallel)
+    problems += _problems(task, non_parallel, parallel)
+    # a part that is missing is told by either
+    return list({str(problem): problem for problem in problems}.values())
+
+
+def _route(
+    task: TaskEntry,
+    args: Mapping[str, Any] | None,
+    args_non_parallel: Mapping[str, Any] | None,
+    args_parallel: Mapping[str, Any] | None,
+) -> tuple[JsonObject, JsonObject, list[Problem]]:
+    """Give each part what can be given to it, and say what cannot."""
+    problems: list[Problem] = []
+    both = _plain(args, "args", problems)
+    non_parallel = _plain(args_non_parallel, _NON_PARALLEL, problems)
+    parallel = _plain(args_parallel, _PARALLEL, problems)
+    problems.extend(_parts_missing(task, non_parallel, parallel))
+    if task.has_non_parallel and task.has_parallel:
+        problems.extend(_not_routable(task, both))
+        to_non_parallel = _named_in(task.args_schema_non_parallel, both)
+        to_parallel = _named_in(task.args_schema_parallel, both)
+        return {**to_non_parallel, **non_parallel}, {**to_parallel, **parallel}, problems
+    if task.has_non_parallel:
+        return {**both, **non_parallel}, parallel, problems
+    return non_parallel, {**both, **parallel}, problems
+
+
+def _problems(
+    task: TaskEntry, non_parallel: Mapping[str, Any], parallel: Mapping[str, Any]
+) -> list[Problem]:
+    return [
         *_parts_missing(task, non_parallel, parallel),
         *_check(task, non_parallel, task.args_schema_non_parallel, part=_NON_PARALLEL),
         *_check(task, parallel, task.args_schema_parallel, part=_PARALLEL),
     ]
-    _refuse(task, problems)
 
 
 def _check(

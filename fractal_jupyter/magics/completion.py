@@ -53,6 +53,10 @@ class Names:
             "resource": lambda: [r.name for r in self.fractal.resources.list()],
             "dataset": self._datasets,
             "task": self._tasks,
+            "workflow": self._workflows,
+            "category": lambda: self._said("category"),
+            "modality": lambda: self._said("modality"),
+            "tag": lambda: [tag for task in self.fractal.tasks.list() for tag in task.tags],
             "package": lambda: [g.package for g in self.fractal.task_groups.list()],
             "version": lambda: [str(g.version) for g in self.fractal.task_groups.list()],
             "python": self._pythons,
@@ -79,6 +83,14 @@ class Names:
             *(task.name for task in self.fractal.tasks.list()),
             *(workflow.name for workflow in self.fractal.workflows.list()),
         ]
+
+    def _workflows(self) -> list[str]:
+        return [*(w.name for w in self.fractal.workflows.list()), *self._held("Workflow")]
+
+    def _said(self, field: str) -> list[str]:
+        """What tasks say of themselves in a field, without those that say nothing."""
+        said = (getattr(task, field) for task in self.fractal.tasks.list())
+        return [str(text) for text in said if text]
 
     def _jobs(self) -> list[str]:
         return [*(str(j.id) for j in self.fractal.jobs.list(limit=MOST_JOBS)), *self._held("Job")]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fractal_jupyter.client.fractal import Fractal
 
 NAME = "fractal"
-_WITH_BODY = ("submit", "plan")
+_WITH_BODY = ("submit", "plan", "update")
 
 
 class FractalMagic:

@@ -106,8 +106,16 @@ def _collect() -> VerbParser:
 
 
 def _tasks() -> VerbParser:
-    parser = VerbParser("tasks", "Show all tasks; or one, with the arguments that it takes.")
+    parser = VerbParser(
+        "tasks",
+        "Show all tasks, or those that fit; or one, with the arguments that it takes.",
+        epilog='example:\n  %fractal tasks --search "segmentation 2D"',
+    )
     parser.add("name", nargs="?", kind="task", help="name of a task")
+    parser.add("--search", metavar="WORDS", help="only those with all of these words, in any order")
+    parser.add("--category", kind="category", help="only those of a category")
+    parser.add("--modality", kind="modality", help="only those for a modality")
+    parser.add("--tag", kind="tag", help="only those with a tag")
     parser.add("--package", kind="package", help="only those of a package")
     parser.add("--version", kind="version", help="only those of a version of it")
     return parser
@@ -116,6 +124,33 @@ def _tasks() -> VerbParser:
 def _datasets() -> VerbParser:
     parser = VerbParser("datasets", "Show all datasets; or one, with its images.")
     parser.add("name", nargs="?", kind="dataset", help="name of a dataset")
+    return parser
+
+
+def _update() -> VerbParser:
+    parser = VerbParser(
+        "update",
+        "Update a step of a workflow to another version of its task; or show what could be.",
+        epilog="""\
+examples:
+  %fractal update nuclei
+  %fractal update nuclei 0 --version 2.1.0 --plan
+  %fractal update nuclei 0 --version 2.1.0 zarr_name=plate.zarr
+
+Arguments that are given replace all that the step has; without any, it keeps them. The rest of a
+cell that starts with %%fractal update is arguments, too. Nothing is changed unless all fits.""",
+    )
+    parser.add("workflow", kind="workflow", help="name of a workflow, or a variable with one")
+    parser.add("step", nargs="?", help="number of a step from 0, or the name of its task")
+    parser.add(
+        "arguments",
+        nargs="*",
+        default=[],
+        metavar="NAME=VALUE",
+        help=_ARGUMENT_HELP,
+    )
+    parser.add("--version", kind="version", help="version of the package; by default the newest")
+    parser.add("--plan", action="store_true", help="show what would change; change nothing")
     return parser
 
 
@@ -268,6 +303,7 @@ _MAKERS: dict[str, Callable[[], VerbParser]] = {
     "check": _check,
     "collect": _collect,
     "tasks": _tasks,
+    "update": _update,
     "datasets": _datasets,
     "submit": _submit,
     "plan": _plan,

@@ -77,7 +77,22 @@ def _tasks(session: Session, options: Namespace) -> Any:
     tasks = session.fractal.tasks
     if options.name:
         return tasks.get(session.text(options.name), version=options.version)
-    return tasks.list(package=options.package, version=options.version)
+    filters = ("search", "category", "modality", "tag", "package", "version")
+    return tasks.list(**{name: getattr(options, name) for name in filters})
+
+
+def _update(session: Session, options: Namespace) -> Any:
+    held = _held(session, options.workflow, "Workflow")
+    workflow = held or session.fractal.workflows.get(session.text(options.workflow))
+    if options.step is None:
+        return workflow.updates()
+    step = session.text(options.step)
+    act = workflow.plan_update if options.plan else workflow.update_task
+    return act(
+        int(step) if step.isdecimal() else step,
+        version=options.version,
+        args=_arguments(session, options.arguments) or None,
+    )
 
 
 def _datasets(session: Session, options: Namespace) -> Any:
@@ -129,6 +144,7 @@ RUN: dict[str, Callable[[Session, Namespace], Any]] = {
     "check": _check,
     "collect": _collect,
     "tasks": _tasks,
+    "update": _update,
     "datasets": _datasets,
     "submit": _submit,
     "plan": _plan,

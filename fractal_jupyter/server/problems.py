@@ -42,6 +42,11 @@ class FieldProblem(BaseModel):
     found: str
     allowed: str
 
+    @classmethod
+    def of(cls, problem: Problem) -> FieldProblem:
+        """Make it of a problem."""
+        return cls(path=problem.path, found=describe(problem.found), allowed=problem.allowed)
+
 
 class ProblemDocument(BaseModel):
     """The answer to a request that cannot be fulfilled.
@@ -85,12 +90,8 @@ def problem_document(error: Exception) -> ProblemDocument:
     return ProblemDocument(
         message=str(error),
         reason=reason,
-        fields=[_field(problem) for problem in problems] or None,
+        fields=[FieldProblem.of(problem) for problem in problems] or None,
     )
-
-
-def _field(problem: Problem) -> FieldProblem:
-    return FieldProblem(path=problem.path, found=describe(problem.found), allowed=problem.allowed)
 
 
 def plain(message: str, reason: str) -> dict[str, Any]:

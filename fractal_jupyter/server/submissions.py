@@ -64,7 +64,7 @@ def client_arguments(api: Api, body: Submission) -> tuple[Task | Workflow, Datas
         what = Workflow(store, store.workflows.by_id(body.workflow_id))
     else:
         record = store.task_groups.task(body.task_id or 0)
-        what = Task(record, store.task_groups.get(record.task_group_id))
+        what = Task(store, record, store.task_groups.get(record.task_group_id))
     dataset = Dataset(store, store.datasets.by_id(body.dataset_id))
     options = {
         name: value

@@ -62,6 +62,8 @@ def _names(fractal: Fractal, shell: InteractiveShell) -> None:
         ("%fractal submit --profile L", ['%fractal submit --profile "Local profile"']),
         ("%fractal jobs --status r", ["%fractal jobs --status running"]),
         ("%fractal tasks --package t", ["%fractal tasks --package toy-tasks"]),
+        ("%fractal update a", ['%fractal update "all of it"']),
+        ("%fractal update x 0 --version 1", ["%fractal update x 0 --version 1.0"]),
     ],
 )
 def test_lines(shell: InteractiveShell, line: str, offered: list[str]) -> None:

@@ -14,6 +14,7 @@ from fractal_jupyter.engine.arguments import route_arguments, validate_arguments
 from fractal_jupyter.magics.parsers import VERBS, overview, parser_of
 from fractal_jupyter.magics.verbs import RUN
 from fractal_jupyter.magics.words import assignment, split, value_of
+from tests.client.test_updating import IMPORT, add_core
 from tests.engine.test_arguments import core_tasks
 from tests.toy import add_toy_tasks, make_dataset
 
@@ -182,6 +183,34 @@ def test_versions_are_told_apart(shell: InteractiveShell, fractal: Fractal) -> N
     assert len({task.version for task in run(shell, "tasks --version 2.0")}) == 1
 
 
+def test_steps_are_updated(shell: InteractiveShell, fractal: Fractal) -> None:
+    add_core(fractal, "2.0.2")
+    add_core(fractal, "2.1.0")
+    workflow = fractal.workflows.create("w", steps=[IMPORT])
+    (update,) = run(shell, "update w")
+    assert not update.fits
+    with pytest.raises(UsageError, match="belongs in `advanced_options"):
+        run(shell, "update w 0 --version 2.1.0")
+    line = 'update w "Import OME-Zarr" --version 2.1.0 zarr_name=plate.zarr'
+    assert run(shell, f"{line} --plan").fits
+    assert fractal.workflows.get("w").steps == workflow.steps
+    assert run(shell, line).steps[0]["args"] == {"zarr_name": "plate.zarr"}
+    shell.user_ns["held"] = fractal.workflows.get("w")
+    body = '{"zarr_name": "x", "advanced_options": {"overwrite": true}}'
+    run_with_body(shell, "update held 0", body)
+    assert fractal.workflows.get("w").steps[0]["args"]["zarr_name"] == "x"
+    assert list(run(shell, "update held")) == []
+
+
+def test_tasks_are_searched(shell: InteractiveShell, fractal: Fractal) -> None:
+    add_core(fractal, "2.1.0")
+    assert run(shell, 'tasks --search "IMAGE project"')[0].name == "Project Image"
+    found = run(shell, "tasks --category segmentation --tag 2d")
+    assert [task.name for task in found] == ["Threshold Segmentation"]
+    found = run(shell, "tasks --modality HCS --search registration")
+    assert [task.name for task in found] == ["Calculate Registration (image-based)"]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -199,6 +228,8 @@ def test_versions_are_told_apart(shell: InteractiveShell, fractal: Fractal) -> N
         ('submit "Toy Parallel" plate --meta mem', "--meta NAME=VALUE"),
         ('submit "Toy Parallel" plate --type is_3D=3', "true or false"),
         ("jobs --limit many", "invalid int value: 'many'"),
+        ("update", "required: workflow\n"),
+        ("update nothing", "nothing"),
         ("status", "no jobs yet"),
         ("status 17", "17"),
         ("cancel plate", "neither the number of a job nor"),

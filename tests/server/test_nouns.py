@@ -12,6 +12,9 @@ from tornado.httpclient import HTTPResponse
 
 from fractal_jupyter import Fractal
 from tests.client.test_resources import local
+from tests.client.test_updating import IMPORT, add_core
+from tests.engine.test_arguments import FLAT
+from tests.engine.test_updating import MENDED
 from tests.environments.packages import make_task_wheel
 from tests.server.conftest import Call
 from tests.toy import make_dataset
@@ -200,6 +203,50 @@ async def test_workflows_and_plans(fractal: Fractal, call: Call) -> None:
     told = read(await call("POST", "plans", {"workflow_id": made["id"], "dataset_id": 1}), 404)
     told = read(await call("POST", "plans", {"dataset_id": 1}), 422)
     assert "either task_id or workflow_id" in told["message"]
+
+
+async def test_steps_are_updated_to_other_versions(fractal: Fractal, call: Call) -> None:
+    add_core(fractal, "2.0.2")
+    add_core(fractal, "2.1.0")
+    body = {"name": "w", "steps": [IMPORT, {"task": "Toy Copy"}]}
+    place = f"workflows/{read(await call('POST', 'workflows', body), 201)['id']}/updates"
+    (update,) = read(await call("GET", place, profile_id=1))["items"]
+    assert (update["position"], update["before"], update["version"]) == (0, "2.0.2", "2.1.0")
+    assert len(update["problems"]) == len(FLAT) - 1
+    task = read(await call("GET", f"tasks/{update['task_id']}"))
+    assert [one["version"] for one in task["versions"]] == ["2.1.0", "2.0.2"]
+    assert "advanced_options" in task["args_schema_non_parallel"]["properties"]
+
+    wanted = {"step": 0, "version": "2.1.0", "known": IMPORT}
+    assert read(await call("POST", f"{place}/plan", wanted)) == update
+    refused = read(await call("POST", place, wanted), 422)
+    assert (refused["reason"], refused["fields"]) == ("invalid_arguments", update["problems"])
+    mended = {**wanted, "args": MENDED}
+    assert read(await call("POST", f"{place}/plan", mended))["problems"] == []
+    assert fractal.workflows.get("w").steps[0] == IMPORT
+    now = read(await call("POST", place, mended))
+    assert now["steps"][0] == {**IMPORT, "version": "2.1.0", "args": MENDED}
+    assert read(await call("GET", place))["items"] == []
+
+    # what the client knew is not what is there
+    assert "in the meantime" in read(await call("POST", place, mended), 409)["message"]
+    assert read(await call("POST", place, {"step": 7}), 404)
+    assert read(await call("POST", place, {"step": 7, "known": {}}), 409)
+
+
+async def test_tasks_are_searched(fractal: Fractal, call: Call) -> None:
+    add_core(fractal, "2.1.0")
+
+    async def names(**query: str) -> list[str]:
+        return [task["name"] for task in read(await call("GET", "tasks", **query))["items"]]
+
+    assert (await names(search="IMAGE project"))[0] == "Project Image"
+    assert await names(category="segmentation") == ["Threshold Segmentation"]
+    assert "Import OME-Zarr" in await names(tag="2d", package="fractal-tasks-core")
+    assert await names(modality="hcs", search="registration") == [
+        "Calculate Registration (image-based)"
+    ]
+    assert await names(search="nonsense") == []
 
 
 async def test_arguments_are_told_field_by_field(fractal: Fractal, call: Call) -> None:
