@@ -76,9 +76,22 @@ export interface ITaskSummary {
   category: string | null;
   modality: string | null;
   tags: string[];
+  input_types: Record<string, boolean>;
+  output_types: Record<string, boolean>;
+}
+
+/** The same task in a task group of its package; `active` is whether it can be run. */
+export interface ITaskVersion {
+  task_id: number;
+  version: string | null;
+  resource_id: number;
+  python_version: string;
+  active: boolean;
 }
 
 export interface ITask extends ITaskSummary {
+  /** The newest first. */
+  versions: ITaskVersion[];
   docs_info: string | null;
   docs_link: string | null;
   args_schema_non_parallel: Json | null;
@@ -90,6 +103,32 @@ export interface IWorkflow {
   name: string;
   /** As they were given: `task`, and what belongs to it. */
   steps: Json[];
+}
+
+/** What updating a step to another version of its task would mean. */
+export interface IUpdate {
+  position: number;
+  task: string;
+  task_id: number;
+  package: string;
+  before: string | null;
+  version: string;
+  /** What the task does differently. */
+  changes: { what: string; before: unknown; after: unknown }[];
+  /** What no longer fits; as long as there are any, nothing is changed. */
+  problems: IFieldProblem[];
+}
+
+/** A step, the version that its task is to have, and what is to replace its arguments. */
+export interface IStepUpdate {
+  step: number;
+  version: string;
+  args?: Json;
+  args_non_parallel?: Json;
+  args_parallel?: Json;
+  type_filters?: Json;
+  /** The step as it is known here: if it is another one by now, nothing is changed. */
+  known: Json;
 }
 
 export interface IDataset {
@@ -240,9 +279,13 @@ export class Api {
   resources = () => this.items<IResource>('resources');
   profiles = () => this.items<IProfile>('profiles');
   taskGroups = () => this.items<ITaskGroup>('task_groups');
-  tasks = () => this.items<ITaskSummary>('tasks');
+  /** Those that have all words of `search`, the best first; without any, all in their order. */
+  tasks = (search?: string) => this.items<ITaskSummary>('tasks', { search: search || null });
   task = (id: number) => this.get<ITask>(`tasks/${id}`);
   workflows = () => this.items<IWorkflow>('workflows');
+  /** The steps of a workflow that a newer version of their task is there for, with a profile. */
+  updates = (workflow: number, profile?: number) =>
+    this.items<IUpdate>(`workflows/${workflow}/updates`, { profile_id: profile });
   datasets = () => this.items<IDataset>('datasets');
   activity = (id: number) => this.get<IActivity>(`activities/${id}`);
   job = (id: number) => this.get<IJob>(`jobs/${id}`);
@@ -265,6 +308,10 @@ export class Api {
 
   addWorkflow = (name: string, steps: Json[]) => this.post<IWorkflow>('workflows', { name, steps });
   changeWorkflow = (id: number, steps: Json[]) => this.put<IWorkflow>(`workflows/${id}`, { steps });
+  updateStep = (workflow: number, body: IStepUpdate) =>
+    this.post<IWorkflow>(`workflows/${workflow}/updates`, body);
+  planUpdate = (workflow: number, body: IStepUpdate) =>
+    this.post<IUpdate>(`workflows/${workflow}/updates/plan`, body);
 
   collect = (body: { requirement: string; profile_id?: number }) =>
     this.post<IActivity>('task_groups', body);
@@ -289,8 +336,8 @@ export class Api {
     };
   }
 
-  private async items<T>(path: string): Promise<T[]> {
-    return (await this.get<{ items: T[] }>(path)).items;
+  private async items<T>(path: string, query: Query = {}): Promise<T[]> {
+    return (await this.get<{ items: T[] }>(path, query)).items;
   }
 
   /** Share no answers that were given before this moment. */

@@ -236,23 +236,22 @@ function Tasks(): JSX.Element {
   const { api, changes } = useFractal();
   const { active } = useProfiles();
   const [sought, setSought] = useState('');
+  const search = sought.trim();
   const { value, error } = useFetched(
     changes,
     { kinds: ['task_group'] },
     async () => {
-      const [groups, tasks] = await Promise.all([api.taskGroups(), api.tasks()]);
-      return { groups, tasks };
+      const [groups, tasks] = await Promise.all([api.taskGroups(), api.tasks(search)]);
+      return { groups, tasks, search };
     },
-    []
+    [search]
   );
   // Tasks run where they were collected.
   const groups = value?.groups.filter(
     group => group.active && (!active || group.resource_id === active.resource_id)
   );
-  const fits = (task: ITaskSummary) =>
-    [task.name, task.category, task.modality, ...task.tags].some(text =>
-      text?.toLowerCase().includes(sought.toLowerCase())
-    );
+  const tasksOf = (group: ITaskGroup) =>
+    value!.tasks.filter(task => task.task_group_id === group.id);
   return (
     <section className="fj-section" aria-label="Tasks">
       <header>
@@ -262,7 +261,7 @@ function Tasks(): JSX.Element {
       <input
         className="fj-search"
         type="search"
-        placeholder="Find a task"
+        placeholder="Find a task: name, tag, category, …"
         aria-label="Find a task"
         value={sought}
         onChange={event => setSought(event.target.value)}
@@ -274,15 +273,60 @@ function Tasks(): JSX.Element {
         </p>
       )}
       <div className="fj-grow">
-        {groups?.map(group => (
-          <TaskGroup
-            key={group.id}
-            group={group}
-            tasks={value!.tasks.filter(task => task.task_group_id === group.id && fits(task))}
+        {value?.search && groups ? (
+          <FoundTasks
+            tasks={value.tasks.filter(task => groups.some(group => group.id === task.task_group_id))}
           />
-        ))}
+        ) : (
+          groups?.map(group => <TaskGroup key={group.id} group={group} tasks={tasksOf(group)} />)
+        )}
       </div>
     </section>
+  );
+}
+
+/** Tasks of all packages, the one that fits best first. */
+function FoundTasks(props: { tasks: ITaskSummary[] }): JSX.Element {
+  const { tasks } = props;
+  return (
+    <>
+      <p className="fj-hint" role="status">
+        {tasks.length ? `${counted(tasks.length, 'task')} found` : 'No task has all these words.'}
+      </p>
+      <ul className="fj-list" aria-label="Tasks that were found">
+        {tasks.map(task => (
+          <TaskRow key={task.id} task={task}>
+            <span className="fj-soft fj-name">
+              {printable(
+                [`${task.package} ${task.version ?? ''}`, task.category, task.modality, ...task.tags]
+                  .filter(Boolean)
+                  .join(' · ')
+              )}
+            </span>
+          </TaskRow>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function TaskRow(props: { task: ITaskSummary; children?: React.ReactNode }): JSX.Element {
+  const { open } = useFractal();
+  const { task } = props;
+  return (
+    <li>
+      <button
+        type="button"
+        className="fj-row"
+        onClick={() => open({ view: 'task', id: task.id, title: task.name })}
+      >
+        <span className="fj-line">
+          <span className="fj-name">{printable(task.name)}</span>
+          <span className="fj-soft">{task.type.replace(/_/g, ' ')}</span>
+        </span>
+        {props.children}
+      </button>
+    </li>
   );
 }
 
@@ -320,7 +364,6 @@ function Workflows(): JSX.Element {
 }
 
 function TaskGroup(props: { group: ITaskGroup; tasks: ITaskSummary[] }): JSX.Element {
-  const { open } = useFractal();
   const { group, tasks } = props;
   const name = printable(`${group.package} ${group.version ?? ''}`);
   return (
@@ -330,18 +373,7 @@ function TaskGroup(props: { group: ITaskGroup; tasks: ITaskSummary[] }): JSX.Ele
       </summary>
       <ul className="fj-list" aria-label={`Tasks of ${name}`}>
         {tasks.map(task => (
-          <li key={task.id}>
-            <button
-              type="button"
-              className="fj-row"
-              onClick={() => open({ view: 'task', id: task.id, title: task.name })}
-            >
-              <span className="fj-line">
-                <span className="fj-name">{printable(task.name)}</span>
-                <span className="fj-soft">{task.type.replace(/_/g, ' ')}</span>
-              </span>
-            </button>
-          </li>
+          <TaskRow key={task.id} task={task} />
         ))}
       </ul>
     </details>

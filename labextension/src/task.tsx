@@ -8,13 +8,13 @@ import { useFractal } from './fractal';
 import { useFetched } from './live';
 import { Problem, Prose } from './parts';
 import { useSubmission } from './submit';
-import { printable } from './words';
+import { printable, typesWords } from './words';
 
 /** Arguments that only Fractal gives to a task. */
 export const RESERVED = ['zarr_url', 'zarr_urls', 'zarr_dir', 'init_args'];
 
 export type Part = 'non_parallel' | 'parallel';
-const PARTS: [Part, string][] = [
+export const PARTS: [Part, string][] = [
   ['non_parallel', 'Once, at the start'],
   ['parallel', 'For each image']
 ];
@@ -51,6 +51,7 @@ function TaskForm(props: { task: ITask }): JSX.Element {
           {printable([task.package, task.version, task.category, task.modality].filter(Boolean).join(' · '))}
         </p>
         <About task={task} />
+        <Facts task={task} />
       </div>
       {submitting.where}
       {given.map(({ part, title, schema }) => (
@@ -69,6 +70,50 @@ function TaskForm(props: { task: ITask }): JSX.Element {
       {!given.length && <p>This task takes no arguments.</p>}
       {submitting.actions}
     </>
+  );
+}
+
+/** What images it takes and gives, its tags, and other versions of it where it was collected. */
+function Facts(props: { task: ITask }): JSX.Element {
+  const { open } = useFractal();
+  const { task } = props;
+  const others = task.versions.filter(
+    one => one.active && one.resource_id === task.resource_id && one.task_id !== task.id
+  );
+  const facts: [string, string][] = [
+    ['Kind', task.type.replace(/_/g, ' ')],
+    ['Takes images that are', typesWords(task.input_types)],
+    ['Makes them', typesWords(task.output_types)],
+    ['Tags', task.tags.join(', ')]
+  ];
+  return (
+    <dl className="fj-facts" aria-label="About this task">
+      {facts
+        .filter(([, text]) => text)
+        .map(([name, text]) => (
+          <React.Fragment key={name}>
+            <dt>{name}</dt>
+            <dd>{printable(text)}</dd>
+          </React.Fragment>
+        ))}
+      {others.length > 0 && (
+        <>
+          <dt>Other versions</dt>
+          <dd>
+            {others.map(one => (
+              <button
+                key={one.task_id}
+                type="button"
+                className="fj-button"
+                onClick={() => open({ view: 'task', id: one.task_id, title: task.name })}
+              >
+                {printable(`${one.version ?? 'no version'} (Python ${one.python_version})`)}
+              </button>
+            ))}
+          </dd>
+        </>
+      )}
+    </dl>
   );
 }
 

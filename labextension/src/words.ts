@@ -89,6 +89,13 @@ export function bytes(size: number): string {
   return `${value >= 10 || Number.isInteger(value) ? Math.round(value) : value.toFixed(1)} ${units[0]}`;
 }
 
+/** Types of images in words: `is_3D, not projected`. */
+export function typesWords(types: Record<string, boolean>): string {
+  return Object.entries(types)
+    .map(([name, flag]) => (flag ? name : `not ${name}`))
+    .join(', ');
+}
+
 /** The numbers of units of several steps together. */
 export function unitCounts(steps: IStep[]): UnitCounts {
   const sum = (status: UnitStatus) => steps.reduce((all, step) => all + step[status], 0);

@@ -11,9 +11,11 @@ import { JsonText } from './json';
 import { useFetched } from './live';
 import { ActionButton, Problem } from './parts';
 import { useProfiles } from './profile';
-import { isObject } from './schema';
+import { isObject, same } from './schema';
+import { argumentsOf, withArguments } from './step';
 import { useSubmission } from './submit';
 import { RESERVED, partsOf } from './task';
+import { Update } from './update';
 import { printable } from './words';
 
 interface IContent {
@@ -37,6 +39,13 @@ export function WorkflowView(props: { id: number | undefined; frame: IFrame }): 
   const gone = value !== undefined && id !== undefined && !found && known.current;
   const stored = id === undefined ? NOTHING : found && { name: found.name, steps: found.steps };
   const draft = useDraft<IContent>(stored, frame);
+  const { active } = useProfiles();
+  const updates = useFetched(
+    changes,
+    { kinds: ['workflow', 'task_group'] },
+    async () => (id === undefined ? [] : api.updates(id, active?.id)),
+    [id, active?.id]
+  );
   const unsaved = id === undefined || !draft || draft.dirty || broken !== null || gone;
   const submitting = useSubmission({ workflow_id: id }, unsaved ? 'Save it first.' : null);
   if (!draft) {
@@ -100,7 +109,26 @@ export function WorkflowView(props: { id: number | undefined; frame: IFrame }): 
       <Problem text={gone ? 'This workflow was removed elsewhere.' : error} />
       <Problem text={refused?.message} />
       {id === undefined && <Name value={name} change={to => draft.change({ name: to, steps })} />}
-      <Steps steps={steps} change={change} problems={fields} />
+      <Steps
+        steps={steps}
+        change={change}
+        problems={fields}
+        update={step => {
+          const newer = updates.value?.find(one => same(found?.steps[one.position], step));
+          return (
+            newer && (
+              <Update
+                key={newer.version}
+                workflow={id!}
+                step={step}
+                newer={newer}
+                first={unsaved ? 'Save the workflow first.' : null}
+                updated={now => draft.take({ name: now.name, steps: now.steps })}
+              />
+            )
+          );
+        }}
+      />
       <details className="fj-fold">
         <summary>The steps as JSON</summary>
         <JsonText
@@ -136,6 +164,8 @@ function Steps(props: {
   steps: Json[];
   change: (steps: Json[]) => void;
   problems: IFieldProblem[];
+  /** What there is to say of a newer version of a step's task. */
+  update: (step: Json) => JSX.Element | undefined;
 }): JSX.Element {
   const { api, changes } = useFractal();
   const { active } = useProfiles();
@@ -197,6 +227,7 @@ function Steps(props: {
               move={by => swap(position, position + by)}
               remove={() => remove(position)}
             />
+            {props.update(step)}
           </li>
         ))}
       </ol>
@@ -349,30 +380,6 @@ function Arguments(props: IStepProps & { task: number }): JSX.Element {
       ))}
     </details>
   );
-}
-
-/** The arguments of each part: what is said to it, and what of `args` its schema has; and the others. */
-function argumentsOf(
-  step: Json,
-  parts: ReturnType<typeof partsOf>
-): { given: Record<string, Json>; others: Json } {
-  const both = Object.entries(isObject(step.args) ? step.args : {});
-  const has = (schema: Json, name: string) => name in ((schema.properties as Json) ?? {});
-  const given = parts.map(({ part, schema }): [string, Json] => {
-    const own = step[`args_${part}`];
-    const shared = both.filter(([name]) => has(schema, name));
-    return [`args_${part}`, { ...Object.fromEntries(shared), ...(isObject(own) ? own : {}) }];
-  });
-  const rest = both.filter(([name]) => !parts.some(({ schema }) => has(schema, name)));
-  return { given: Object.fromEntries(given), others: Object.fromEntries(rest) };
-}
-
-/** A step with these arguments; those that are empty are left out. */
-function withArguments(step: Json, others: Json, given: Record<string, Json>): Json {
-  const all: Record<string, Json> = { args: others, ...given };
-  const kept = Object.entries(step).filter(([name]) => !(name in all));
-  const filled = Object.entries(all).filter(([, args]) => Object.keys(args).length);
-  return Object.fromEntries([...kept, ...filled]);
 }
 
 function Needs(props: IStepProps): JSX.Element {
