@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
 from pwd import struct_passwd
+from typing import Any
 
 import pytest
 
@@ -164,13 +167,14 @@ def test_a_change_at_once_that_keeps_the_size_is_seen(project: Path) -> None:
 def test_only_what_changed_is_read_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settle(project)
     take_snapshot(str(project))
-    read = []
-    hashed = source_module.hashlib.file_digest
-    monkeypatch.setattr(
-        source_module.hashlib,
-        "file_digest",
-        lambda file, name: (read.append(file.name), hashed(file, name))[1],
-    )
+    read: list[str] = []
+    hashed = hashlib.file_digest
+
+    def counted(file: BufferedReader, name: str) -> Any:
+        read.append(file.name)
+        return hashed(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
     take_snapshot(str(project))
     assert read == []
     (project / "src/my_tasks/do_it.py").write_text("print('more')\n")

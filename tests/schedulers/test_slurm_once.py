@@ -165,7 +165,8 @@ def test_the_job_asks_for_what_is_configured(slurm: Slurm) -> None:
 def test_memory_is_counted_as_slurm_does(
     memory: dict[str, str], cpus: int, megabytes: int, per_cpu: bool
 ) -> None:
-    config = PixiSlurmConfig(partition="main", cpus=cpus, time="1-00:00:00", **memory)
+    asked = {"partition": "main", "cpus": cpus, "time": "1-00:00:00", **memory}
+    config = PixiSlurmConfig.model_validate(asked)
     options = once_options(config)
     assert (options.mem_mb, options.use_mem_per_cpu) == (megabytes, per_cpu)
 
