@@ -69,6 +69,8 @@ def width(text: str) -> int:
 def fit(text: str, columns: int, *, cut: Callable[..., str] = shorten, mark: str = "…") -> str:
     """Cut a text so that it takes at most so many columns of a terminal."""
     columns = max(0, columns)
+    if width(text) <= columns:
+        return text
     limit = min(len(text), columns)
     result = cut(text, columns, mark=mark)
     while limit and width(result) > columns:
