@@ -153,10 +153,11 @@ def _put(
 def _put_tasks(connection: sa.Connection, key: int, entries: Sequence[dict[str, Any]]) -> None:
     """Make these the tasks of a task group; those that it had before keep their ids."""
     mine = tasks.c.task_group_id == key
-    known = dict(connection.execute(sa.select(tasks.c.name, tasks.c.id).where(mine)).tuples().all())
+    query = sa.select(tasks.c.name, tasks.c.id).where(mine)
+    known = {row.name: row.id for row in connection.execute(query)}
     gone = known.keys() - {entry["name"] for entry in entries}
     if gone:
-        connection.execute(sa.delete(tasks).where(mine, tasks.c.name.in_(gone)))
+        connection.execute(sa.delete(tasks).where(mine, tasks.c.name.in_(list(gone))))
     for position, entry in enumerate(entries):
         name, values = entry["name"], {"position": position, "entry": entry}
         connection.execute(
@@ -199,7 +200,7 @@ def use(connection: sa.Connection, keys: Collection[int]) -> None:
     Raises:
         NotAllowed: One is not active any more.
     """
-    usable = sa.and_(task_groups.c.id.in_(keys), task_groups.c.active)
+    usable = sa.and_(task_groups.c.id.in_(list(keys)), task_groups.c.active)
     used = connection.execute(sa.update(task_groups).where(usable).values(last_used=time.time()))
     if used.rowcount < len(keys):
         raise NotAllowed(

@@ -369,9 +369,7 @@ def every_page(text: str) -> dict[str, Page]:
         profile_name=text,
     )
     waiting = make_job(status="submitted", waiting_for=text, name=text, dataset_name=text)
-    group = make_group(
-        package=text, version=text, folder=text, lock=make_lock(text), origin=text, active=False
-    )
+    group = make_group(package=text, version=text, folder=text, origin=text, active=False)
     schema = {
         "properties": {text: {"type": "string", "default": text, "description": text}},
         "required": [text],

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from fractal_jupyter import Fractal
+from fractal_jupyter.client.task_groups import TaskGroup
 from fractal_jupyter.errors import FractalError, NotAllowed, NotFound, PackageNotFound
-from fractal_jupyter.runner.collecting import CollectionRequest, collect
-from fractal_jupyter.store.records import TaskGroupRecord
 from tests.environments.conftest import index
 from tests.environments.packages import PackageIndex, make_task_wheel
 from tests.toy import make_dataset, wait_until
@@ -17,21 +16,12 @@ from tests.toy import make_dataset, wait_until
 __all__ = ["index"]
 
 
-def collect_aside(fractal: Fractal, results: list[object], log: list[str]) -> threading.Thread:
+def collect_aside(fractal: Fractal, results: list[object]) -> threading.Thread:
     """Collect in a thread; its result, an error included, is appended to `results`."""
-    request = CollectionRequest(
-        requirement="my-tasks==1.0",
-        profile=fractal._store.profiles.get("Local profile"),
-        python=None,
-        extras=(),
-        pins_before={},
-        pins_after={},
-        uv=True,
-    )
 
     def run() -> None:
         try:
-            results.append(collect(fractal._store, request, log=log.append))
+            results.append(fractal.collect("my-tasks==1.0"))
         except FractalError as error:
             results.append(error)
 
@@ -46,18 +36,20 @@ def test_two_who_collect_the_same_at_once_get_one_task_group(
     make_task_wheel(index.folder)
     index.gate.clear()
     results: list[object] = []
-    log: list[str] = []
-    threads = [collect_aside(fractal, results, log)]
+    threads = [collect_aside(fractal, results)]
     assert index.asked.wait(60)
-    threads.append(collect_aside(fractal, results, log))
-    wait_until(lambda: any(line.startswith("Waiting for process") for line in log))
+    other = Fractal(fractal.url)
+    threads.append(collect_aside(other, results))
+    threads.append(collect_aside(fractal, results))
     index.gate.set()
     for thread in threads:
         thread.join(60)
-    assert [type(result) for result in results] == [TaskGroupRecord] * 2, results
+    assert [type(result) for result in results] == [TaskGroup] * 3, results
     group = fractal.task_groups.get("my-tasks")
-    assert {result.id for result in results if isinstance(result, TaskGroupRecord)} == {group.id}
+    assert {result.id for result in results if isinstance(result, TaskGroup)} == {group.id}
     assert [task.name for task in group.tasks] == ["Do it"]
+    assert [(each.action, each.status) for each in fractal.activities.list()] == [("collect", "OK")]
+    other.close()
 
 
 @pytest.mark.parametrize("gone", ["", "venv", "venv/bin/python", "environment.json"])
@@ -120,11 +112,8 @@ def test_the_log_of_a_step_that_says_nothing_is_in_the_store_in_time(
 ) -> None:
     make_task_wheel(index.folder)
     index.gate.clear()
-    log: list[str] = []
-    thread = collect_aside(fractal, [], log)
-    activities = fractal._store.activities
-    wait_until(lambda: "Installing" in "".join(each.log for each in activities.all()))
-    assert log[-1].startswith(("Installing", "Using Python"))
+    thread = collect_aside(fractal, [])
+    wait_until(lambda: "Installing" in "".join(each.log for each in fractal.activities.list()))
     index.gate.set()
     thread.join(60)
 
