@@ -261,7 +261,7 @@ function Tasks(): JSX.Element {
       <input
         className="fj-search"
         type="search"
-        placeholder="Find a task: name, tag, category, …"
+        placeholder="Name, tag, category, …"
         aria-label="Find a task"
         value={sought}
         onChange={event => setSought(event.target.value)}

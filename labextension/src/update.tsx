@@ -139,6 +139,9 @@ function Mended(props: IUpdateProps & { task: ITask; close: () => void }): JSX.E
   };
   return (
     <>
+      {newer.problems.some(isOfArguments) && parts.length > 0 && (
+        <p className="fj-hint">What fits is filled in below; say there what you need of the rest.</p>
+      )}
       {filters && (
         <label>
           <input

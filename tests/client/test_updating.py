@@ -100,7 +100,10 @@ def test_only_versions_that_can_be_run_count(fractal: Fractal) -> None:
 
 
 def test_a_step_without_a_version(fractal: Fractal) -> None:
-    steps = [{"task": "Import OME-Zarr", "args": MENDED}, {"task": "Toy Copy"}]
+    steps: list[dict[str, Any]] = [
+        {"task": "Import OME-Zarr", "args": MENDED},
+        {"task": "Toy Copy"},
+    ]
     workflow = fractal.workflows.create("w", steps=steps)
     # two versions are collected, and it does not say which
     (update,) = workflow.updates()
