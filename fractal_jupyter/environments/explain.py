@@ -175,6 +175,8 @@ def _not_found(text: str, request: BuildRequest) -> CollectionError | None:
 
 
 def _no_package(name: str, request: BuildRequest) -> CollectionError:
+    if request.lock is not None:
+        return _no_longer(name, request)
     return PackageNotFound(
         f"There is no package {name}{_asked_by(name, request)} in the package index that is used "
         "here. Check the spelling, and the configured index (UV_INDEX_URL, pip.conf); a package "
@@ -185,6 +187,8 @@ def _no_package(name: str, request: BuildRequest) -> CollectionError:
 def _no_version(
     name: str, version: str, versions: Sequence[str], request: BuildRequest
 ) -> CollectionError:
+    if request.lock is not None:
+        return _no_longer(f"{name} {version}", request)
     sentence = (
         f"There is no version {version} of {name}{_asked_by(name, request)} in the package index "
         "that is used here."
@@ -196,12 +200,36 @@ def _no_version(
     return PackageNotFound(f"{sentence} {advice}")
 
 
+def _no_longer(what: str, request: BuildRequest) -> CollectionError:
+    return PackageNotFound(
+        f"The environment of {request.package} was recorded with {what}, which the package index "
+        "that is used here does not have any more. Ask who runs the index (UV_INDEX_URL, "
+        "pip.conf), or use another one; or collect the package anew, without that exactness."
+    )
+
+
 def _asked_by(name: str, request: BuildRequest) -> str:
     """Return a clause that says who asks for a package, if it is not the user."""
     pinned = {*request.pins_before, *request.pins_after, request.package.name}
     if normal_name(name) in {normal_name(each) for each in pinned}:
         return ""
     return f", which {request.package} needs,"
+
+
+def _other_content(text: str, request: BuildRequest) -> CollectionError | None:
+    match = re.search(
+        r"Hash mismatch for `(?P<uv>[^`]+)`"
+        r"|DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.*?tampered with them\. (?P<pip>\S+)",
+        text,
+    )
+    if not match:
+        return None
+    package = (match["uv"] or match["pip"]).replace("==", " ")
+    return CollectionError(
+        f"{package} is not what it was: its archive in the package index has another hash than "
+        f"the one that the environment of {request.package} was recorded with. Somebody has "
+        "replaced it; ask who runs the index before you use it."
+    )
 
 
 def _bad_wheel(text: str, request: BuildRequest) -> CollectionError | None:
@@ -233,6 +261,7 @@ def _build_failed(text: str, request: BuildRequest) -> CollectionError | None:
 
 _RULES: tuple[_Rule, ...] = (
     _disk_full,
+    _other_content,
     _wrong_python,
     _build_failed,
     _bad_wheel,

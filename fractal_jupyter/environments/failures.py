@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from fractal_jupyter.environments.explain import explain, last_lines
+from fractal_jupyter.environments.lock import Lock, parse_lock
 from fractal_jupyter.environments.spec import BuildRequest
 from fractal_jupyter.errors import (
     AlreadyExists,
@@ -17,6 +20,8 @@ from fractal_jupyter.errors import (
 
 __all__ = ["build_error", "failure_error"]
 
+_TOLD = 10
+
 
 def build_error(reason: str, output: str, request: BuildRequest) -> FractalError:
     """Return the error for a failed build.
@@ -28,6 +33,8 @@ def build_error(reason: str, output: str, request: BuildRequest) -> FractalError
     """
     if reason == "install":
         return explain(output, request)
+    if reason == "not-as-recorded" and request.lock is not None:
+        return _not_as_recorded(request.lock, parse_lock(json.loads(output)), request)
     error, text = _BUILD_FAILURES.get(reason, (None, ""))
     if error is None:
         return failure_error(reason, output, package=str(request.package))
@@ -38,7 +45,19 @@ def build_error(reason: str, output: str, request: BuildRequest) -> FractalError
             folder=request.folder,
             python=request.interpreter,
             version=request.python_version,
+            lock=request.lock,
         )
+    )
+
+
+def _not_as_recorded(lock: Lock, found: Lock, request: BuildRequest) -> CollectionError:
+    """Return the error for an environment that came out otherwise than its lock says."""
+    differences = lock.differences(found)
+    more = f"; and {len(differences) - _TOLD} more" if len(differences) > _TOLD else ""
+    return CollectionError(
+        f"The environment of {request.package} could be built, but not as it was recorded: "
+        f"{'; '.join(differences[:_TOLD])}{more}. What is built from source code may come out "
+        "otherwise with other tools. If exactness does not matter, collect the package anew."
     )
 
 
@@ -70,6 +89,17 @@ _BUILD_FAILURES: dict[str, tuple[type[FractalError], str]] = {
         "uv was copied to {output}, and is not there any more. Collect again.",
     ),
     "no-tool": (CollectionError, "The installer cannot be started: {output}"),
+    "other-patch": (
+        InterpreterError,
+        "The environment of {package} was recorded with Python {lock.python}, and {python} is "
+        "Python {output} now. Give an interpreter of that version in tasks_python_config of the "
+        "resource; or collect the package anew, if another one will do.",
+    ),
+    "other-platform": (
+        CollectionError,
+        "The environment of {package} was recorded on {lock.platform}, and this is {output}: its "
+        "packages have other files here. Collect the package anew.",
+    ),
     "in-progress": (
         BuildInProgress,
         "The same environment ({folder}) is being built by {output}. Wait for it, then try again.",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fractal_jupyter.environments.failures import failure_error
+from fractal_jupyter.environments.lock import Lock, parse_lock
 from fractal_jupyter.environments.shipping import program
 from fractal_jupyter.errors import InterpreterError, InvalidManifest, ManifestBroken
 from fractal_jupyter.hosts.base import Host
@@ -26,7 +27,8 @@ class InspectedPackage:
         version: its version.
         root: the folder that holds its manifest; executables are relative to it.
         manifest_text: its manifest, a valid one.
-        freeze: the distributions of the environment with their exact versions, ordered by name.
+        lock: what is installed in the environment, as far as it can tell by itself: without the
+            hashes of archives.
     """
 
     python: str
@@ -34,7 +36,7 @@ class InspectedPackage:
     version: str
     root: str
     manifest_text: str
-    freeze: tuple[str, ...]
+    lock: Lock
 
 
 def inspect_package(host: Host, *, python: str, package: str) -> InspectedPackage:
@@ -73,7 +75,7 @@ def inspect_package(host: Host, *, python: str, package: str) -> InspectedPackag
         version=inspected["version"],
         root=inspected["root"],
         manifest_text=inspected["manifest"],
-        freeze=tuple(inspected["freeze"]),
+        lock=parse_lock(inspected["lock"]),
     )
 
 

@@ -14,7 +14,19 @@ from typing import Any
 
 __all__ = ["MODULES", "program"]
 
-MODULES = ("messages", "claim", "bytecode", "inspection", "tools", "build")
+MODULES = (
+    "messages",
+    "claim",
+    "bytecode",
+    "tools",
+    "exact",
+    "contents",
+    "inspection",
+    "installing",
+    "usage",
+    "build",
+    "pixi",
+)
 
 # Makes a package of the texts it reads, and calls `main` of the one that is asked for. The
 # document is handed on, so that the program can start a part of itself on another interpreter.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fractal_jupyter.environments.lock import Lock
 from fractal_jupyter.errors import CollectionError
 
 __all__ = ["BuildRequest", "PackageSpec", "normal_name", "parse_requirement"]
@@ -95,6 +96,7 @@ class BuildRequest:
         share: whether other users must be able to run it: everything is made readable, and
             bytecode is complete from the start.
         configured: the Python versions that there are interpreters for, for messages.
+        lock: exactly what to install, instead of what the package and the pins come to today.
     """
 
     package: PackageSpec
@@ -105,6 +107,7 @@ class BuildRequest:
     pins_after: Mapping[str, str] = field(default_factory=dict)
     share: bool = False
     configured: tuple[str, ...] = ()
+    lock: Lock | None = None
 
     def __post_init__(self) -> None:
         """Refuse relative paths, and pins that are not a name and a version."""

@@ -8,18 +8,28 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from fractal_jupyter.environments.explain import last_lines
 from fractal_jupyter.environments.failures import build_error
 from fractal_jupyter.environments.inspect import check_manifest
+from fractal_jupyter.environments.lock import Lock, parse_lock
 from fractal_jupyter.environments.shipping import program
 from fractal_jupyter.environments.spec import BuildRequest, PackageSpec
 from fractal_jupyter.environments.uv import CarriedUv
 from fractal_jupyter.errors import CollectionError, InterpreterError, PackageNotFound
 from fractal_jupyter.hosts.base import CommandResult, Host
 
-__all__ = ["BuiltEnvironment", "VenvBuilder"]
+__all__ = [
+    "BuiltEnvironment",
+    "Listener",
+    "Log",
+    "Pulse",
+    "VenvBuilder",
+    "built_environment",
+    "without_passwords",
+]
 
 Log = Callable[[str], object]
 Pulse = Callable[[], object]
@@ -37,8 +47,9 @@ class BuiltEnvironment:
         package_name: the package's name as it spells it itself.
         version: the version that was installed.
         manifest_text: the package's manifest, a valid one.
-        freeze: all distributions with their exact versions, ordered by name.
+        lock: everything that is installed, with hashes.
         size_bytes: the size of all its files, shared ones included.
+        own_bytes: the disk space that removing it would free.
     """
 
     python: str
@@ -46,8 +57,14 @@ class BuiltEnvironment:
     package_name: str
     version: str
     manifest_text: str
-    freeze: tuple[str, ...]
+    lock: Lock
     size_bytes: int
+    own_bytes: int
+
+    @property
+    def freeze(self) -> tuple[str, ...]:
+        """A requirement for each distribution, ordered by name."""
+        return self.lock.freeze
 
 
 class VenvBuilder:
@@ -87,6 +104,8 @@ class VenvBuilder:
     ) -> BuiltEnvironment:
         """Build an environment, or find it built.
 
+        With a lock, exactly what was recorded is installed, and compared with it afterwards.
+
         Whatever goes wrong (an interrupt included), the folder is not there afterwards. If this
         process or the host dies in the middle, what is left is recognised and replaced by the
         next build. While another process builds the same folder, this one waits for it.
@@ -113,7 +132,10 @@ class VenvBuilder:
             self._uv.bring(self._host, python=request.interpreter)
             listener, result = self._run(argv, stdin, log, pulse)
         if listener.failure is not None:
-            reason, output = listener.failure["reason"], _blank(listener.failure["output"])
+            reason, output = (
+                listener.failure["reason"],
+                without_passwords(listener.failure["output"]),
+            )
             raise build_error(reason, output, request)
         if listener.built is None:
             raise self._no_answer(request, result)
@@ -122,13 +144,13 @@ class VenvBuilder:
         except CollectionError:
             self._host.remove(request.folder)
             raise
-        return _built(listener.built)
+        return built_environment(listener.built)
 
     def _run(
         self, argv: Sequence[str], stdin: bytes, log: Log, pulse: Pulse | None
-    ) -> tuple[_Listener, CommandResult]:
+    ) -> tuple[Listener, CommandResult]:
         """Run the program on the host to its end; return what it has told, and how it ended."""
-        listener = _Listener(log, pulse)
+        listener = Listener(log, pulse)
         result = self._host.run(
             argv,
             stdin=stdin,
@@ -140,9 +162,10 @@ class VenvBuilder:
     def _document(self, request: BuildRequest, *, wait: bool) -> dict[str, Any]:
         """Return the request as the program on the host wants it."""
         wheel = _wheel_document(request.package)
-        cache = self._cache_dir
+        if request.lock is not None:
+            _check_wheel(request.lock, request.package, wheel)
         what = {
-            "requirements": request.requirements,
+            "requirements": _requirements(request),
             "pins_after": [f"{name}=={version}" for name, version in request.pins_after.items()],
             "python_version": request.python_version,
             "wheel": wheel and hashlib.sha256(wheel[1].encode()).hexdigest(),
@@ -151,20 +174,21 @@ class VenvBuilder:
             **what,
             "identity": hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest(),
             "wheel": wheel,
+            "lock": request.lock and request.lock.to_document(),
+            "source": request.package.requirement if request.package.source else None,
             "package": request.package.name,
             "folder": request.folder,
             "share": request.share,
             "uv": self._uv.document() if isinstance(self._uv, CarriedUv) else self._uv,
-            "cache_dir": cache and f"{cache}/uv",
+            "cache": self._cache_dir,
             "pip_cache_dir": self._pip_cache_dir,
-            "bytecode_store": cache and f"{cache}/bytecode",
             "wait": wait,
         }
 
     def _no_answer(self, request: BuildRequest, result: CommandResult) -> CollectionError:
         """Return the error for a program that ended without a result."""
         where = f"{request.interpreter} on {self._host.name}"
-        said = last_lines(_blank(result.error_text or result.text))
+        said = last_lines(without_passwords(result.error_text or result.text))
         if result.exit_code in (126, 127):
             return InterpreterError(
                 f"There is no Python interpreter {where} that can be run ({said}). Correct "
@@ -180,10 +204,11 @@ class VenvBuilder:
         )
 
 
-class _Listener:
+class Listener:
     """Takes the messages of the program out of its output; see `on_host.messages`."""
 
     def __init__(self, log: Log, pulse: Pulse | None) -> None:
+        """Listen; see `VenvBuilder.build` for both."""
         self.built: dict[str, Any] | None = None
         self.failure: dict[str, str] | None = None
         self._log = log
@@ -209,26 +234,55 @@ class _Listener:
         except (ValueError, AttributeError):
             # It comes from a child that writes to the terminal directly, or from an interpreter
             # that does not work.
-            self._log(_blank(line))
+            self._log(without_passwords(line))
             return
         if kind == "log":
-            self._log(_blank(content))
+            self._log(without_passwords(content))
         elif kind == "built":
             self.built = content
         elif kind == "failed":
             self.failure = content
 
 
-def _built(facts: dict[str, Any]) -> BuiltEnvironment:
+def built_environment(facts: dict[str, Any]) -> BuiltEnvironment:
+    """Return the environment that the program on the host has told of."""
     return BuiltEnvironment(
         python=facts["python"],
         package_root=facts["root"],
         package_name=facts["name"],
         version=facts["version"],
         manifest_text=facts["manifest"],
-        freeze=tuple(facts["freeze"]),
+        lock=parse_lock(facts["lock"]),
         size_bytes=facts["size"],
+        own_bytes=facts["own"],
     )
+
+
+def _requirements(request: BuildRequest) -> list[str]:
+    """Return what to install, as what can be resolved: of a source folder its URL."""
+    package, requirements = request.package, request.requirements
+    if package.source is not None:
+        extras = f"[{','.join(package.extras)}]" if package.extras else ""
+        requirements[0] = f"{package.name}{extras} @ {PurePosixPath(package.source).as_uri()}"
+    return requirements
+
+
+def _check_wheel(lock: Lock, package: PackageSpec, wheel: tuple[str, str] | None) -> None:
+    """Make sure that the wheel file of a lock is there, and the one that was recorded."""
+    for each in lock.distributions:
+        if not each.is_from_wheel_file:
+            continue
+        if wheel is None:
+            raise PackageNotFound(
+                f"{each.name} {each.version} came from the wheel file {each.url}. To build its "
+                "environment again, that file is needed."
+            )
+        found = hashlib.sha256(base64.b64decode(wheel[1])).hexdigest()
+        if each.hashes and f"sha256:{found}" not in each.hashes:
+            raise CollectionError(
+                f"{package.wheel} is not the wheel file that was recorded: its SHA-256 is "
+                f"{found}, and was {each.hashes[0].removeprefix('sha256:')}. Give that one."
+            )
 
 
 def _wheel_document(package: PackageSpec) -> tuple[str, str] | None:
@@ -244,6 +298,6 @@ def _wheel_document(package: PackageSpec) -> tuple[str, str] | None:
     return package.wheel.name, base64.b64encode(content).decode()
 
 
-def _blank(text: str) -> str:
+def without_passwords(text: str) -> str:
     """Return a text without the passwords in its URLs."""
     return _PASSWORD.sub(r"\1:****@", text)

@@ -93,12 +93,12 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIn
 
 @pytest.fixture
 def make_workshop(tmp_path: Path, uv: str) -> Callable[[str], Workshop]:
-    """Return what makes a workshop that uses "uv" or "pip"."""
+    """Return what makes a workshop that uses "uv" or "pip", or "uv again"."""
 
     def make(tool: str) -> Workshop:
         folder = tmp_path / f"environments of {tool}"
         folder.mkdir()
-        return Workshop(folder, uv if tool == "uv" else None, tmp_path / "cache")
+        return Workshop(folder, uv if tool.startswith("uv") else None, tmp_path / "cache")
 
     return make
 

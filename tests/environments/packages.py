@@ -92,15 +92,19 @@ class PackageIndex:
 
     Attributes:
         folder: the wheels.
+        tells_hashes: whether its pages have the hashes of the wheels.
         gate: while it is not set, requests wait.
         asked: set as soon as there has been a request.
+        fetched: the names of the wheels that were fetched, one for each time.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.tells_hashes = True
         self.gate = threading.Event()
         self.gate.set()
         self.asked = threading.Event()
+        self.fetched: list[str] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
@@ -134,9 +138,16 @@ class PackageIndex:
         if parts[0] == "files":
             return (self.folder / parts[1]).read_bytes()
         wanted = parts[-1].replace("-", "_")
-        wheels = [each.name for each in self.folder.glob(f"{wanted}-*.whl")]
-        links = [f'<a href="/files/{name}">{name}</a>' for name in sorted(wheels)]
+        wheels = sorted(self.folder.glob(f"{wanted}-*.whl"))
+        links = [
+            f'<a href="/files/{wheel.name}{self._fragment(wheel)}">{wheel.name}</a>'
+            for wheel in wheels
+        ]
         return "".join(["<!DOCTYPE html><html><body>", *links]).encode() if links else None
+
+    def _fragment(self, wheel: Path) -> str:
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        return f"#sha256={digest}" if self.tells_hashes else ""
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         index = self
@@ -145,6 +156,8 @@ class PackageIndex:
             def do_GET(self) -> None:
                 index.asked.set()
                 index.gate.wait()
+                if self.command == "GET" and self.path.endswith(".whl"):
+                    index.fetched.append(self.path.rpartition("/")[2])
                 body = index._answer(self.path)
                 try:
                     self.send_response(404 if body is None else 200)

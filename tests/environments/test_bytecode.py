@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> str:
 
 def fill(env: Path, store: str | None) -> list[bytecode.Source]:
     """Give an environment its bytecode; return what had to be compiled."""
-    sources, _ = bytecode.survey(str(env))
+    sources = bytecode.survey(str(env)).sources
     missing = bytecode.link(sources, store)
     bytecode.compile_all(missing, store, alive=env)
     return missing
@@ -64,12 +64,18 @@ def run(env: Path) -> str:
     return f"{done.stdout.strip()} {'compiled' if from_bytecode else 'source'}"
 
 
-def test_surveys_sources_and_sizes(env: Path) -> None:
-    sources, size = bytecode.survey(str(env))
+def test_surveys_sources_and_sizes(env: Path, tmp_path: Path) -> None:
+    os.link(env / "lib" / "package" / "data.bin", tmp_path / "shared")
+    sources, size, own = bytecode.survey(str(env))
     names = [source.path.rpartition("package/")[2] for source in sources]
     assert names == ["__init__.py", "main.py", "null.py", "python2.py"]
     files = [path for path in env.rglob("*") if path.is_file() and not path.is_symlink()]
     assert size == sum(path.stat().st_size for path in files) > 1000
+    # What is its own: all but the shared file, and a folder more for the bytecode.
+    own_files = [path for path in files if path.name != "data.bin"]
+    folders = [path for path in env.rglob("*") if path.is_dir()]
+    paths = [*own_files, *folders, env / "lib" / "package"]
+    assert own == sum(path.stat().st_blocks * 512 for path in paths)
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -134,7 +140,7 @@ def test_without_hard_links_there_are_copies(
 
 
 def test_stops_when_the_environment_has_gone(env: Path, store: str) -> None:
-    sources, _ = bytecode.survey(str(env))
+    sources = bytecode.survey(str(env)).sources
     bytecode.compile_all(sources, store, alive=env / "environment.json")
     assert not compiled(env).exists()
     assert not Path(store).exists()

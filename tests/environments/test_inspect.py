@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import platform
 import sys
 from pathlib import Path
 
 import pytest
 
 from fractal_jupyter.environments.inspect import InspectedPackage, inspect_package
+from fractal_jupyter.environments.lock import Distribution
 from fractal_jupyter.errors import (
     FractalError,
     InterpreterError,
@@ -62,8 +64,13 @@ def test_finds_the_manifest_among_the_files(tmp_path: Path, python: str) -> None
         version="1.5",
         root=str(site_packages(tmp_path) / "lib"),
         manifest_text=text,
-        freeze=("My_Tasks==1.5",),
+        lock=found.lock,
     )
+    assert found.lock.python == platform.python_version()
+    assert found.lock.platform.startswith(f"{sys.platform}-{platform.machine()}")
+    (distribution,) = found.lock.distributions
+    assert distribution == Distribution("My_Tasks", "1.5", content=distribution.content)
+    assert distribution.content
 
 
 def test_finds_the_manifest_of_an_editable_package(tmp_path: Path, python: str) -> None:
@@ -80,7 +87,36 @@ def test_finds_the_manifest_of_an_editable_package(tmp_path: Path, python: str) 
     install(tmp_path, files, record=["__editable__.pth"])
     found = inspect(python)
     assert found.root == str(source)
-    assert found.freeze == (f"x @ {direct['url']}",)
+    assert found.lock.distributions == (
+        Distribution("x", "1.5", url=str(direct["url"]), editable=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("direct", "url", "hashes"),
+    [
+        (
+            {"url": "https://x/y.git", "vcs_info": {"vcs": "git", "commit_id": "0123"}},
+            "git+https://x/y.git@0123",
+            (),
+        ),
+        (
+            {"url": "https://x/y.zip", "subdirectory": "z", "archive_info": {"hash": "sha256=ab"}},
+            "https://x/y.zip#subdirectory=z",
+            ("sha256:ab",),
+        ),
+        ({"url": None}, None, ()),
+        ([], None, ()),
+    ],
+)
+def test_tells_where_a_package_comes_from(
+    tmp_path: Path, python: str, direct: object, url: str | None, hashes: tuple[str, ...]
+) -> None:
+    files = {f"x/{MANIFEST}": json.dumps(manifest()), "x/do_it.py": ""}
+    described = {**files, "x-1.5.dist-info/direct_url.json": json.dumps(direct)}
+    install(tmp_path, described, record=list(files))
+    (distribution,) = inspect(python).lock.distributions
+    assert (distribution.url, distribution.hashes) == (url, hashes)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fractal_jupyter.environments.inspect import inspect_package
+from fractal_jupyter.environments.lock import parse_lock
 from fractal_jupyter.environments.venv import BuiltEnvironment
 from fractal_jupyter.errors import (
     CollectionError,
@@ -56,7 +59,18 @@ def test_asking_the_environment_itself(core: BuiltEnvironment) -> None:
     inspected = inspect_package(LocalHost(), python=core.python, package="Fractal_Tasks.Core")
     assert inspected.root == core.package_root
     assert inspected.manifest_text == core.manifest_text
-    assert inspected.freeze == core.freeze
+    assert core.lock.differences(inspected.lock) == []
+
+
+def test_rebuilt_from_its_lock(workshop: Workshop, core: BuiltEnvironment) -> None:
+    recorded = parse_lock(json.loads(json.dumps(core.lock.to_document())))
+    assert all(each.hashes and each.content for each in recorded.distributions)
+    again = workshop.build(CORE, "again", lock=recorded)
+    assert again.lock == recorded
+    # Nothing was fetched again: all of it was linked.
+    assert again.own_bytes < 0.1 * again.size_bytes
+    pip = replace(workshop, uv=None)
+    assert pip.build(CORE, "by pip", lock=recorded).lock == recorded
 
 
 def test_a_second_environment_costs_next_to_nothing(

@@ -3,7 +3,7 @@
 The folder in the end:
 
     environment.json     what it is, and that it is complete; written last
-    requirements.txt     every distribution with its exact version
+    requirements.txt     every distribution with its exact version and hashes
     venv/                the environment
     <name>.whl           the wheel, if the package came as one
     bytecode             appears when everything has been compiled, a little later perhaps
@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from . import bytecode
+from . import bytecode, exact
 from .claim import (
     HEARTBEAT_SECONDS,
     METADATA,
@@ -36,8 +36,10 @@ from .claim import (
     take,
     take_over,
 )
+from .installing import make_installer
 from .messages import Failure, log, report, send
-from .tools import choose_uv
+from .tools import choose_uv, platform_name
+from .usage import wait_for_sweep
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _PATIENCE = 3.0
@@ -51,14 +53,21 @@ def main(document: Mapping[str, Any]) -> int:
     """Build the environment that the request describes, or find it built already.
 
     The request: `python_version`; `folder`; `package` (a name); `requirements` (what to install);
-    `pins_after` (what to install then, whatever it breaks); `wheel` (null, or a file name and its
-    content in base64); `uv` (see `choose_uv`); `cache_dir` and `pip_cache_dir` (null: where the
-    tool has it); `bytecode_store` (null: none); `share` (let everybody read the environment);
-    `identity` (the same for what is the same environment); `wait` (for another process that
-    builds it).
+    `pins_after` (what to install then, whatever it breaks); `lock` (null, or what to install
+    instead, exactly); `wheel` (null, or a file name and its content in base64); `source` (null, or
+    the folder, with extras, of a package to install in editable mode); `uv` (see `choose_uv`);
+    `cache` (null, or the folder of what environments share, `uv` and `bytecode` in it);
+    `pip_cache_dir` (null: where the tool has it);
+    `share` (let everybody read the environment); `identity` (the same for what is the same
+    environment); `wait` (for another process that builds it).
 
     What happens is told by messages; see there.
     """
+    return perform(document, Build)
+
+
+def perform(document: Mapping[str, Any], kind: type[Build]) -> int:
+    """Build an environment in a way of its own, or find it built already; see `main`."""
     # What children or the interpreter write to standard error belongs into the log as well.
     os.dup2(1, 2)
     for number in _SIGNALS:
@@ -67,8 +76,8 @@ def main(document: Mapping[str, Any]) -> int:
     if request["share"]:
         os.umask(0o022)
     try:
-        _check_version(request["python_version"])
-        built, sources = _find_or_build(document, Path(request["folder"]))
+        kind.check(request)
+        built, sources = _find_or_build(document, Path(request["folder"]), kind)
         send("built", built)
     except Failure as failure:
         report(failure)
@@ -84,29 +93,32 @@ def main(document: Mapping[str, Any]) -> int:
 
 
 def _find_or_build(
-    document: Mapping[str, Any], folder: Path
+    document: Mapping[str, Any], folder: Path, kind: type[Build]
 ) -> tuple[dict[str, Any], list[bytecode.Source]]:
     request = document["request"]
     if is_complete(folder):
-        return _existing(folder, request), []
+        return _existing(document, folder, kind), []
     request = {**request, "uv": choose_uv(request["uv"])}
     while True:
         claim = take(folder)
         if claim is None and is_complete(folder):
-            return _existing(folder, request), []
+            return _existing(document, folder, kind), []
         if claim is None:
             claim = _after_the_owner(folder, wait=request["wait"])
         if claim is not None:
-            return _build({**document, "request": request}, claim)
+            return _build({**document, "request": request}, claim, kind)
 
 
-def _existing(folder: Path, request: Mapping[str, Any]) -> dict[str, Any]:
+def _existing(document: Mapping[str, Any], folder: Path, kind: type[Build]) -> dict[str, Any]:
+    request = document["request"]
     found: dict[str, Any] = json.loads((folder / METADATA).read_text())
     if found["identity"] != request["identity"]:
         raise Failure("other-environment", ", ".join(found["requirements"]))
+    if request["lock"] and exact.differences(request["lock"], found["lock"]):
+        raise Failure("other-environment", "of other versions than those recorded")
     log("This environment is there already.")
     if request["share"] and not found.get("shared"):
-        _share(folder, bytecode.survey(str(folder / "venv"))[0], request["bytecode_store"])
+        kind(document, folder).share()
         found["shared"] = True
         _describe(folder, found)
     return found
@@ -140,12 +152,13 @@ def _after_the_owner(folder: Path, *, wait: bool) -> Claim | None:
 
 
 def _build(
-    document: Mapping[str, Any], claim: Claim
+    document: Mapping[str, Any], claim: Claim, kind: type[Build]
 ) -> tuple[dict[str, Any], list[bytecode.Source]]:
     watch = _Watch(claim)
     try:
         watch.start()
-        built = _Build(document, claim.folder).run()
+        wait_for_sweep(document["request"]["cache"])
+        built = kind(document, claim.folder).run()
         watch.stop()
     except BaseException:
         for number in _SIGNALS:
@@ -158,78 +171,83 @@ def _build(
     return built
 
 
-class _Build:
+class Build:
     """The steps of one build."""
 
     def __init__(self, document: Mapping[str, Any], folder: Path) -> None:
+        """Prepare for them; see `main` for the request in the document."""
         self._document = document
         self._request: Mapping[str, Any] = document["request"]
         self._folder = folder
         self._venv = folder / "venv"
-        self._python = self._venv / "bin" / "python"
+        self._installer = self._make_installer()
         self._environ = _environ()
+
+    @staticmethod
+    def check(request: Mapping[str, Any]) -> None:
+        """Raise Failure when the interpreter that runs this is not the one that is asked for."""
+        _check_version(request["python_version"])
+        _check_lock(request)
+
+    def _make_installer(self) -> Any:
+        """Return what fills the environment; see `installing`."""
+        return make_installer(self._request, self._folder, self._run)
 
     def run(self) -> tuple[dict[str, Any], list[bytecode.Source]]:
         """Build; return what `environment.json` says, and the files not compiled yet."""
         request = self._request
-        requirements = self._unpack_wheel(request["requirements"])
-        log(f"Making an environment with Python {sys.version.split()[0]}")
-        self._make()
-        log("Installing " + ", ".join(requirements))
-        self._install(requirements)
-        if request["pins_after"]:
-            log("Installing " + ", ".join(request["pins_after"]) + ", whatever it replaces")
-            self._install(request["pins_after"])
+        self._unpack_wheel()
+        log(f"Making an environment with {self._installer.what}")
+        self._installer.make()
+        lock = request["lock"]
+        hashes = self._installer.rebuild(lock) if lock else self._installer.collect()
         # uv leaves a lock behind that everybody may write to.
         (self._venv / ".lock").unlink(missing_ok=True)
         log("Looking for the tasks")
         inspected = self._inspect()
-        sources, size = bytecode.survey(str(self._venv))
-        if request["share"]:
-            _share(self._folder, sources, request["bytecode_store"])
-            sources = []
-        else:
-            sources = bytecode.link(sources, request["bytecode_store"])
-            if not sources:
-                (self._folder / bytecode.MARKER).touch()
-        return self._complete(inspected, size), sources
+        self._complete_lock(inspected["lock"], hashes)
+        survey, sources = self._finish()
+        return self._complete(inspected, survey), sources
 
-    def _unpack_wheel(self, requirements: list[str]) -> list[str]:
-        """Put the wheel into the folder; let `{wheel}` in the requirements say where it is."""
-        if self._request["wheel"] is None:
-            return requirements
-        name, content = self._request["wheel"]
-        path = self._folder / name
-        path.write_bytes(base64.b64decode(content))
-        return [each.replace("{wheel}", path.as_uri()) for each in requirements]
+    def _finish(self) -> tuple[bytecode.Survey, list[bytecode.Source]]:
+        """Link or compile bytecode; return what there is, and what is not compiled yet."""
+        survey = bytecode.survey(str(self._venv))
+        if self._request["share"]:
+            _share(self._folder, survey.sources, _bytecode_store(self._request))
+            return survey, []
+        sources = bytecode.link(survey.sources, _bytecode_store(self._request))
+        if not sources:
+            (self._folder / bytecode.MARKER).touch()
+        return survey, sources
 
-    def _make(self) -> None:
-        uv = self._request["uv"]
-        if uv is None:
-            self._run([sys.executable, "-I", "-m", "venv", str(self._venv)], "venv")
-        else:
-            command = [uv, "venv", "--quiet", "--no-project", "--python", sys.executable]
-            self._run([*command, *self._cache(), str(self._venv)], "venv")
+    def share(self) -> None:
+        """Let everybody run an environment that is complete."""
+        sources = bytecode.survey(str(self._venv)).sources
+        _share(self._folder, sources, _bytecode_store(self._request))
 
-    def _install(self, requirements: Sequence[str]) -> None:
-        uv, python = self._request["uv"], str(self._python)
-        if uv is None:
-            command = [python, "-I", "-m", "pip", "install", "--upgrade", "--no-compile"]
-            command += ["--no-input", "--progress-bar=off", "--disable-pip-version-check"]
-        else:
-            command = [uv, "pip", "install", "--python", python]
-        self._run([*command, *self._cache(), "--", *requirements], "install")
+    def _unpack_wheel(self) -> None:
+        """Put the wheel into the folder, where it stays."""
+        if self._request["wheel"] is not None:
+            name, content = self._request["wheel"]
+            (self._folder / name).write_bytes(base64.b64decode(content))
 
-    def _cache(self) -> list[str]:
-        uv, pip = self._request["cache_dir"], self._request["pip_cache_dir"]
-        folder = pip if self._request["uv"] is None else uv
-        return [] if folder is None else [f"--cache-dir={folder}"]
+    def _complete_lock(self, lock: dict[str, Any], hashes: Mapping[str, list[str]]) -> None:
+        """Add what the installer knows to what is installed; make sure that it is what it was."""
+        wheel = self._request["wheel"]
+        uri = wheel and (self._folder / wheel[0]).as_uri()
+        for each in lock["distributions"]:
+            each["hashes"] = sorted(hashes.get(exact.normal(each["name"])) or each["hashes"])
+            if each["url"] == uri:
+                each["url"] = wheel and wheel[0]
+        recorded = self._request["lock"]
+        if recorded and exact.differences(recorded, lock):
+            raise Failure("not-as-recorded", json.dumps(lock))
 
     def _inspect(self) -> dict[str, Any]:
         request = {"package": self._request["package"]}
         document = {**self._document, "main": "inspection", "request": request}
         done = subprocess.run(
-            [str(self._python), "-I", "-c", self._document["bootstrap"]],
+            [str(self._installer.python), "-I", "-c", self._document["bootstrap"]],
             input=json.dumps(document).encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -244,15 +262,15 @@ class _Build:
             raise Failure("environment-broken", done.stdout.decode(errors="replace")) from None
         raise Failure(failed["reason"], failed["output"])
 
-    def _complete(self, inspected: Mapping[str, Any], size: int) -> dict[str, Any]:
+    def _complete(self, inspected: Mapping[str, Any], survey: bytecode.Survey) -> dict[str, Any]:
         """Write the files that say what this is."""
-        freeze = inspected["freeze"]
-        (self._folder / "requirements.txt").write_text("".join(f"{line}\n" for line in freeze))
+        (self._folder / "requirements.txt").write_text(_requirements(inspected["lock"]))
         facts = {
             **inspected,
-            "python": str(self._python),
+            "python": str(self._installer.python),
             "python_version": sys.version.split()[0],
-            "size": size,
+            "size": survey.size,
+            "own": survey.own,
             "identity": self._request["identity"],
             "requirements": [*self._request["requirements"], *self._request["pins_after"]],
             "shared": self._request["share"],
@@ -261,29 +279,40 @@ class _Build:
         _describe(self._folder, facts)
         return facts
 
-    def _run(self, command: Sequence[str], step: str) -> None:
-        """Run a command, its output into the log; raise Failure when it fails."""
+    def _run(self, command: Sequence[str], step: str, *, stdout: bool = True) -> None:
+        """Run a command, its output into the log; raise Failure when it fails.
+
+        Args:
+            command: program and arguments.
+            step: the reason of the failure.
+            stdout: whether standard output is worth reading; standard error always is.
+        """
         try:
             child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
+                stderr=subprocess.STDOUT if stdout else subprocess.PIPE,
                 env=self._environ,
                 cwd=str(self._folder),
             )
         except OSError as error:
             raise Failure("no-tool", f"{command[0]}: {error.strerror}") from None
         _children.append(child)
-        assert child.stdout
+        told = child.stdout or child.stderr
+        assert told
         output = []
-        for line in child.stdout:
+        for line in told:
             text = line.decode(errors="replace").rstrip()
             output.append(text)
             log(text)
-        child.stdout.close()
+        told.close()
         if child.wait():
             raise Failure(step, "\n".join(output))
+
+
+def _bytecode_store(request: Mapping[str, Any]) -> str | None:
+    return request["cache"] and f"{request['cache']}/bytecode"
 
 
 def _describe(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -291,6 +320,12 @@ def _describe(folder: Path, facts: Mapping[str, Any]) -> None:
     temporary = folder / f"{METADATA}.{os.getpid()}.part"
     temporary.write_text(json.dumps(facts, indent=1))
     temporary.rename(folder / METADATA)
+
+
+def _requirements(lock: Mapping[str, Any]) -> str:
+    """Return a lock as a requirements file for people; the wheel lies beside it."""
+    copies = [each for each in lock["distributions"] if not each["editable"]]
+    return "".join(exact.with_hashes(exact.requirement(each), each["hashes"]) for each in copies)
 
 
 def _share(folder: Path, sources: list[bytecode.Source], store: str | None) -> None:
@@ -371,7 +406,7 @@ def _compile_in_background(sources: list[bytecode.Source], request: Mapping[str,
             # Who imports the first task now must not wait for what is compiled in advance.
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         folder = Path(request["folder"])
-        bytecode.compile_all(sources, request["bytecode_store"], alive=folder / METADATA)
+        bytecode.compile_all(sources, _bytecode_store(request), alive=folder / METADATA)
         if is_complete(folder):
             (folder / bytecode.MARKER).touch()
     finally:
@@ -384,6 +419,18 @@ def _check_version(wanted: str) -> None:
         raise Failure("other-version", found)
 
 
+def _check_lock(request: Mapping[str, Any]) -> None:
+    """Raise Failure where what was recorded cannot be had: before anything is fetched."""
+    lock = request["lock"]
+    if lock is None:
+        return
+    if lock["platform"] != platform_name():
+        raise Failure("other-platform", platform_name())
+    found = sys.version.split()[0]
+    if lock["python"] != found:
+        raise Failure("other-patch", found)
+
+
 def _environ() -> dict[str, str]:
     """Return the environment of the tools: ours, and what makes them speak plainly."""
     plain = {
@@ -392,6 +439,8 @@ def _environ() -> dict[str, str]:
         "UV_PYTHON_DOWNLOADS": "never",
     }
     environ = {**os.environ, **plain}
+    # Clones share their blocks as well, but nobody could tell.
+    environ.setdefault("UV_LINK_MODE", "hardlink")
     # What the machine trusts counts, not uv's own list; versions of uv differ in the name.
     environ.setdefault("UV_SYSTEM_CERTS", "1")
     environ.setdefault("UV_NATIVE_TLS", environ["UV_SYSTEM_CERTS"])

@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 MARKER = "bytecode"
+# The unit of `st_blocks`, whatever the file system.
+BLOCK = 512
 
 _TAG = sys.implementation.cache_tag or "python"
 _MAGIC = importlib.util.MAGIC_NUMBER
@@ -43,30 +45,46 @@ class Source(NamedTuple):
     size: int
 
 
-def survey(folder: str) -> tuple[list[Source], int]:
-    """Walk through an environment.
+class Survey(NamedTuple):
+    """What an environment is made of.
 
-    Returns:
-        Its Python files, without those of the packages' own tests (a third of all, and nobody
-        imports them), and the size of all its files in bytes.
+    Attributes:
+        sources: its Python files, without those of the packages' own tests (a third of all, and
+            nobody imports them).
+        size: the size of all its files in bytes.
+        own: the bytes on the disk that no other environment and no cache has as well: those of
+            its folders (with one for the bytecode of each) and of files with no other link.
     """
+
+    sources: list[Source]
+    size: int
+    own: int
+
+
+def survey(folder: str) -> Survey:
+    """Walk through an environment that has no bytecode yet."""
     sources: list[Source] = []
-    total = 0
-    for entry in _walk(folder):
-        if entry.is_dir():
-            continue
+    size = own = 0
+    with_sources = set()
+    for entry in walk(folder):
         status = entry.stat()
-        total += status.st_size
-        inside = os.path.dirname(entry.path)[len(folder) :] + "/"
-        if entry.name.endswith(".py") and _TESTS not in inside:
+        if entry.is_dir():
+            own += status.st_blocks * BLOCK
+            continue
+        size += status.st_size
+        own += status.st_blocks * BLOCK if status.st_nlink == 1 else 0
+        place = os.path.dirname(entry.path)
+        if entry.name.endswith(".py") and _TESTS not in place[len(folder) :] + "/":
             sources.append(Source(entry.path, int(status.st_mtime), status.st_size))
-    return sorted(sources), total
+            with_sources.add(place)
+    own += sum(os.stat(place).st_blocks * BLOCK for place in with_sources)
+    return Survey(sorted(sources), size, own)
 
 
 def let_all_read(folder: str) -> None:
     """Let everybody read what the owner of a folder can, below it too, whatever the umask was."""
     open_folder(folder)
-    for entry in _walk(folder):
+    for entry in walk(folder):
         _let_read(entry.path, entry.stat().st_mode)
 
 
@@ -75,8 +93,8 @@ def open_folder(folder: str) -> None:
     _let_read(folder, os.stat(folder).st_mode)
 
 
-def _walk(folder: str) -> Iterator[os.DirEntry[str]]:
-    """Yield everything below a folder, links left out."""
+def walk(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Yield everything below a folder, symbolic links left out."""
     pending = [folder]
     while pending:
         with os.scandir(pending.pop()) as entries:

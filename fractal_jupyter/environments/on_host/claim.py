@@ -118,6 +118,10 @@ class Owner:
             self._seen, self._seen_at = beat, time.monotonic()
         return time.monotonic() - self._seen_at < SILENCE_SECONDS
 
+    def silence(self) -> float:
+        """Return the seconds since the last heartbeat, by the clock of the file system."""
+        return age(self._path / "heartbeat")
+
 
 def owner_of(folder: Path) -> Owner | None:
     """Return who builds, or built, in a folder; None when nobody does."""
@@ -139,6 +143,14 @@ def is_vacant(folder: Path) -> bool:
         return not any(folder.iterdir())
     except FileNotFoundError:
         return True
+
+
+def age(path: Path) -> float:
+    """Return the seconds since a file changed; 0 when it has gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _newest_claim(folder: Path) -> int:
@@ -211,16 +223,8 @@ def _sweep(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     for path in folder.parent.glob(f".{name}.*.new"):
         # One that is just being filled is not ours to remove.
-        if _age(path) > 3600:
+        if age(path) > 3600:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _age(path: Path) -> float:
-    """Return the seconds since a file changed; 0 when it has gone."""
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
 
 
 def _remove(path: Path) -> None:

@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from . import contents
+from .exact import normal
 from .messages import Failure, report, send
 
 MANIFEST = "__FRACTAL_MANIFEST__.json"
@@ -33,7 +35,7 @@ def inspect(package: str) -> dict[str, Any]:
 
     Returns:
         Its `name` and `version`, its `root` (the folder of the manifest), the text of its
-        `manifest`, and `freeze`: every distribution of the environment with its exact version.
+        `manifest`, and the `lock` of the environment, see `contents`.
 
     Raises:
         Failure: there is no such package, it has no manifest, or files are missing that the
@@ -55,19 +57,13 @@ def inspect(package: str) -> dict[str, Any]:
         "version": distribution.version,
         "root": str(path.parent),
         "manifest": text,
-        "freeze": freeze(),
+        "lock": contents.lock(),
     }
-
-
-def freeze() -> list[str]:
-    """Return the requirements that make this environment again, ordered by name."""
-    exact = {_normal(each.metadata["Name"]): _exact(each) for each in metadata.distributions()}
-    return [exact[name] for name in sorted(exact)]
 
 
 def _distribution(package: str) -> metadata.Distribution:
     for distribution in metadata.distributions():
-        if _normal(distribution.metadata["Name"]) == _normal(package):
+        if normal(distribution.metadata["Name"]) == normal(package):
             return distribution
     raise Failure("not-installed", package)
 
@@ -102,16 +98,3 @@ def _executables(text: str) -> Iterator[str]:
             executable = task.get(key) if isinstance(task, dict) else None
             if isinstance(executable, str):
                 yield executable
-
-
-def _exact(distribution: metadata.Distribution) -> str:
-    name, version = distribution.metadata["Name"], distribution.version
-    try:
-        url = json.loads(distribution.read_text("direct_url.json") or "")["url"]
-    except (ValueError, KeyError):
-        return f"{name}=={version}"
-    return f"{name} @ {url}"
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -18,6 +18,11 @@ def kind_of_machine() -> list[str]:
     return [sys.platform, platform.machine(), platform.libc_ver()[0]]
 
 
+def platform_name() -> str:
+    """Return the kind of machine as a name: "linux-x86_64-glibc"."""
+    return "-".join(filter(None, kind_of_machine()))
+
+
 def choose_uv(asked: str | Mapping[str, Any] | None) -> str | None:
     """Return the path of uv; None: pip it is.
 

@@ -1,0 +1,249 @@
+"""What environments and their cache take up on the disk, and removing what nothing needs.
+
+A sweep and a build must not meet: what a build is about to link, a sweep may be about to remove.
+Each claims its folder first and looks for the other then, so that at least one of them notices:
+a sweep that meets a build gives up, a build that meets a sweep waits for it, see `wait_for_sweep`.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: PTH118 - hundreds of thousands of files: strings are much faster
+import os
+import re
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .bytecode import BLOCK
+from .claim import Claim, age, is_complete, owner_of, take, take_over
+from .messages import Failure, report, send
+
+_SWEEP = "sweep"
+_DEPTH = 3
+_ASIDE = re.compile(r"\.(?P<folder>.+)\.[0-9a-f]{8}\.(?P<purpose>old|new)")
+# What is older than this was left behind, even where nobody can ask its owner.
+_OLD_SECONDS = 3600.0
+# Where uv refers to its archives without looking whether they are there.
+_POINTERS = ("url", "path")
+
+
+def main(document: Mapping[str, Any]) -> int:
+    """Tell what is there; with `remove` in the request, remove what nothing needs.
+
+    The request: `tasks_dir`, `cache_dir` (what its environments share), `remove`.
+    """
+    request = document["request"]
+    place = Path(request["tasks_dir"]), Path(request["cache_dir"])
+    try:
+        if request["remove"]:
+            send("swept", sweep(*place))
+        else:
+            send("usage", survey(*place))
+    except OSError as error:
+        report(Failure("system", str(error)))
+        return 1
+    return 0
+
+
+def wait_for_sweep(cache: str | None) -> None:
+    """Wait until nobody removes anything from a cache."""
+    if cache is None:
+        return
+    folder = Path(cache) / _SWEEP
+    owner = owner_of(folder)
+    while owner is not None and owner.is_alive() and owner_of(folder) is not None:
+        time.sleep(0.1)
+
+
+def survey(tasks_dir: Path, cache: Path) -> dict[str, Any]:
+    """Return what there is: environments, leftovers, the cache; sizes in bytes on the disk."""
+    seen: set[tuple[int, int]] = set()
+    environments = []
+    together = 0
+    for folder in _environments(tasks_dir, cache):
+        if _is_left_over(folder):
+            continue
+        size = own = 0
+        for status in _files(folder):
+            blocks = status.st_blocks * BLOCK
+            size += blocks
+            own += blocks if _is_single(status) else 0
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                together += blocks
+        environments.append(
+            {
+                "folder": str(folder),
+                "complete": is_complete(folder),
+                "size": size,
+                "own": own,
+            }
+        )
+    unused = sum(_size(path) for path in _unused(cache))
+    return {
+        "environments": environments,
+        "together": together,
+        "leftovers": [
+            {"path": str(path), "size": _own_size(path)} for path in _leftovers(tasks_dir, cache)
+        ],
+        "cache": _size(cache),
+        "unused": unused,
+    }
+
+
+def sweep(tasks_dir: Path, cache: Path) -> dict[str, Any]:
+    """Remove leftovers, and what of the cache no environment has a link to.
+
+    Returns:
+        `freed` (bytes), `leftovers` (their paths), and `busy`: whether the cache was left as it is
+        because somebody builds, or removes, already.
+    """
+    freed, removed = 0, []
+    for path in _leftovers(tasks_dir, cache):
+        size = _own_size(path)
+        if _remove_leftover(path):
+            freed += size
+            removed.append(str(path))
+    claim = _claim_sweep(cache) if cache.is_dir() else None
+    busy = claim is None and cache.is_dir()
+    if claim is not None:
+        try:
+            busy = not all(map(is_complete, _environments(tasks_dir, cache)))
+            freed += 0 if busy else _remove_unused(cache)
+        finally:
+            claim.abandon()
+    return {"freed": freed, "leftovers": removed, "busy": busy}
+
+
+# Environments
+
+
+def _environments(tasks_dir: Path, cache: Path) -> Iterator[Path]:
+    """Yield the folders of environments, whole or not; what else is there is none of ours."""
+    pending = [(tasks_dir, 0)]
+    while pending:
+        folder, depth = pending.pop()
+        for path in _folders(folder):
+            if path == cache or _ASIDE.fullmatch(path.name):
+                continue
+            if is_complete(path) or owner_of(path) is not None:
+                yield path
+            elif depth + 1 < _DEPTH:
+                pending.append((path, depth + 1))
+
+
+def _is_left_over(folder: Path) -> bool:
+    """Tell whether whoever built in a folder is dead, as far as can be told at once."""
+    owner = None if is_complete(folder) else owner_of(folder)
+    return owner is not None and (not owner.is_alive() or owner.silence() > _OLD_SECONDS)
+
+
+def _leftovers(tasks_dir: Path, cache: Path) -> list[Path]:
+    """Return folders of builds that did not get to their end, and of removals that did not."""
+    found = [folder for folder in _environments(tasks_dir, cache) if _is_left_over(folder)]
+    parents = [tasks_dir, *(path for path in _folders(tasks_dir) if path != cache)]
+    for parent in parents:
+        for path in _folders(parent):
+            match = _ASIDE.fullmatch(path.name)
+            if match and (match["purpose"] == "old" or age(path) > _OLD_SECONDS):
+                found.append(path)
+    return sorted(found)
+
+
+def _remove_leftover(path: Path) -> bool:
+    """Remove a leftover, unless somebody has begun to build in its place."""
+    if _ASIDE.fullmatch(path.name):
+        shutil.rmtree(str(path), ignore_errors=True)
+        return not path.exists()
+    owner = owner_of(path)
+    claim = take_over(owner) if owner is not None else None
+    if claim is None:
+        return False
+    claim.abandon()
+    return True
+
+
+# The cache
+
+
+def _claim_sweep(cache: Path) -> Claim | None:
+    folder = cache / _SWEEP
+    claim = take(folder)
+    if claim is None:
+        owner = owner_of(folder)
+        if owner is not None and _is_left_over(folder):
+            claim = take_over(owner)
+    return claim
+
+
+def _unused(cache: Path) -> Iterator[Path]:
+    """Yield the parts of the cache of which no environment has a file."""
+    for bucket in cache.glob("uv/archive-v*"):
+        for archive in _folders(bucket):
+            if all(_is_single(status) for status in _files(archive)):
+                yield archive
+    for store in _folders(cache / "bytecode"):
+        for folder in _folders(store):
+            for entry in os.scandir(str(folder)):
+                if entry.stat(follow_symlinks=False).st_nlink == 1:
+                    yield Path(entry.path)
+
+
+def _remove_unused(cache: Path) -> int:
+    """Remove what is unused; return the bytes that this has freed."""
+    freed = 0
+    without_archives = True
+    for path in list(_unused(cache)):
+        freed += _size(path)
+        if path.is_dir():
+            without_archives = False
+            shutil.rmtree(str(path), ignore_errors=True)
+        else:
+            path.unlink()
+    for bucket in () if without_archives else cache.glob("uv/wheels-v*"):
+        for name in _POINTERS:
+            shutil.rmtree(str(bucket / name), ignore_errors=True)
+    return freed
+
+
+# Files
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, none if it is not there or closed; no symbolic links."""
+    try:
+        with os.scandir(str(folder)) as entries:
+            return [Path(each.path) for each in entries if each.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+
+
+def _files(folder: Path) -> Iterator[os.stat_result]:
+    """Yield the status of everything below a folder and of itself, as long as it is there."""
+    for place, _, names in os.walk(str(folder)):
+        for path in (place, *(os.path.join(place, name) for name in names)):
+            try:
+                yield os.lstat(path)
+            except FileNotFoundError:
+                continue
+
+
+def _size(path: Path) -> int:
+    """Return the bytes that a file, or a folder with all in it, takes up; each file once."""
+    if not path.is_dir():
+        return path.lstat().st_blocks * BLOCK
+    sizes = {(each.st_dev, each.st_ino): each.st_blocks for each in _files(path)}
+    return sum(sizes.values()) * BLOCK
+
+
+def _own_size(folder: Path) -> int:
+    """Return the bytes that removing a folder frees."""
+    return sum(each.st_blocks for each in _files(folder) if _is_single(each)) * BLOCK
+
+
+def _is_single(status: os.stat_result) -> bool:
+    """Tell whether nothing else is the same file; the links of folders are those in them."""
+    return stat.S_ISDIR(status.st_mode) or status.st_nlink == 1
