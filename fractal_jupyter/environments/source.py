@@ -41,8 +41,10 @@ __all__ = [
     "take_snapshot",
 ]
 
-# In a copy, with what was copied: it tells what of the copy's files is ours.
+# In a copy: what was copied, which tells what of its files is ours; and the digest of that, which
+# is read each time. It is there only while the copy is what it says.
 RECORD = ".fractal-copy.json"
+MARK = ".fractal-copy.digest"
 # More than that is data, and not copied to other machines.
 MOST_BYTES = 500_000_000
 # The content of larger files is not read: they count as changed when their time or size changes.
@@ -62,7 +64,7 @@ _FOLDERS_LEFT_OUT = frozenset(
     }
 )
 _ENDINGS_LEFT_OUT = (".zarr", ".egg-info", ".pyc", ".pyo", ".swp", "~", ".part")
-_FILES_LEFT_OUT = frozenset({".DS_Store", "Thumbs.db", ".coverage", "coverage.xml", RECORD})
+_FILES_LEFT_OUT = frozenset({".DS_Store", "Thumbs.db", ".coverage", "coverage.xml", RECORD, MARK})
 # At the top only: deeper down, these may be modules.
 _TOP_LEFT_OUT = frozenset({"build", "dist", "site", "wheels", "sdist"})
 # What makes a folder an environment, whatever it is called.
@@ -417,23 +419,35 @@ def sync(source: SourceFolder, host: Host, target: str) -> Snapshot:
             "package."
         )
     wanted = {name: _copied(file) for name, file in snapshot.files.items()}
+    record = json.dumps(wanted, sort_keys=True).encode()
+    mark = hashlib.sha256(record).hexdigest().encode()
+    if _read_there(host, f"{target}/{MARK}") != mark:
+        _bring_up_to_date(snapshot, host, target, wanted)
+        host.write_many({f"{target}/{RECORD}": record, f"{target}/{MARK}": mark})
+    return snapshot
+
+
+def _bring_up_to_date(
+    snapshot: Snapshot, host: Host, target: str, wanted: Mapping[str, str]
+) -> None:
+    """Copy what has changed, and remove what has gone."""
     there = _recorded(host, target)
-    if there == wanted:
-        return snapshot
     changed = [name for name, what in wanted.items() if there.get(name) != what]
     # Folders, too, with whatever else is in them: one that is left could still be imported.
     gone = {*(there.keys() - wanted.keys()), *(_folders(there) - _folders(wanted))}
-    for some in _portions(f"{target}/{name}" for name in sorted(gone)):
+    # Until it is done, nobody knows what is in these files.
+    unsure = {**there, **dict.fromkeys(changed, ""), **dict.fromkeys(there.keys() & gone, "")}
+    host.mkdir(target)
+    host.write_many({f"{target}/{RECORD}": json.dumps(unsure).encode()})
+    for some in _portions(f"{target}/{name}" for name in sorted({MARK, *gone})):
         host.run(["rm", "-rf", "--", *some]).check()
-    for some in _portions([target, *(f"{target}/{name}" for name in sorted(_folders(changed)))]):
+    for some in _portions(f"{target}/{name}" for name in sorted(_folders(changed))):
         host.run(["mkdir", "-p", "--", *some]).check()
     for mode in (0o600, 0o700):
         names = [name for name in changed if _mode(snapshot.files[name]) == mode]
-        contents = {f"{target}/{name}": _read(source.path, name) for name in names}
+        contents = {f"{target}/{name}": _read(snapshot.path, name) for name in names}
         if contents:
             host.write_many(contents, mode=mode)
-    host.write_many({f"{target}/{RECORD}": json.dumps(wanted).encode()})
-    return snapshot
 
 
 def _copied(file: SourceFile) -> str:
@@ -447,13 +461,20 @@ def _mode(file: SourceFile) -> int:
 def _recorded(host: Host, target: str) -> dict[str, str]:
     """Return what was copied before."""
     try:
-        found = json.loads(host.read(f"{target}/{RECORD}"))
-    except (FileMissing, ValueError):
+        found = json.loads(_read_there(host, f"{target}/{RECORD}"))
+    except ValueError:
         return {}
     if not isinstance(found, dict):
         return {}
     # What it names may be removed: never anything outside.
     return {name: what for name, what in found.items() if _is_below(name)}
+
+
+def _read_there(host: Host, path: str) -> bytes:
+    try:
+        return host.read(path)
+    except FileMissing:
+        return b""
 
 
 def _is_below(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -37,7 +38,10 @@ from fractal_jupyter.errors import (
 )
 from fractal_jupyter.hosts.local import LocalHost
 from fractal_jupyter.hosts.sudo import SudoHost
-from fractal_jupyter.models.python_config import PixiConfig
+from fractal_jupyter.models.python_config import PixiConfig, PixiSlurmConfig
+from fractal_jupyter.schedulers import slurm_once, slurm_watch
+from fractal_jupyter.schedulers.slurm_once import SlurmOnce, once_options
+from tests.schedulers.test_slurm_once import Slurm
 from tests.toy import wait_until
 from tests.users import five_commands, sudoers
 
@@ -70,8 +74,11 @@ x = "platforms = 3"
 
 
 def pack(path: Path, files: Mapping[str, str]) -> Path:
-    """Write an archive."""
-    with tarfile.open(path, "w:gz") as archive:
+    """Write an archive: the same bytes for the same files."""
+    with (
+        gzip.GzipFile(path, "wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
         for name, text in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(text.encode())
@@ -290,6 +297,58 @@ def test_a_project_may_be_described_by_pixi_toml_at_the_top(bench: Bench) -> Non
     text = "[workspace]" + text.replace("tool.pixi.", "")
     bench.files |= {"./pixi.toml": text, "./pyproject.toml": "[project]\nname = 'x'\n"}
     assert bench.build(package=None).version == "1.0"
+
+
+# In a job
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slurm:
+    """SLURM's commands, which run jobs as processes."""
+    slurm = Slurm(tmp_path / "slurm")
+    monkeypatch.setenv("PATH", slurm.path)
+    monkeypatch.setattr(slurm_watch, "SHORTEST_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(slurm_once, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(slurm_once, "PULSE_SECONDS", 0.02)
+    return slurm
+
+
+def in_a_job(slurm: Slurm, bench: Bench) -> PixiBuilder:
+    config = PixiSlurmConfig(partition="main", cpus=2, mem="1G", time="00:10:00")
+    job = SlurmOnce(
+        LocalHost(),
+        username="ann",
+        options=once_options(config),
+        folder=str(slurm.folder / "jobs"),
+        preamble=("export FROM_PREAMBLE=1",),
+        poll_seconds=0.0,
+        say=bench.log.append,
+    )
+    return PixiBuilder(LocalHost(), run=job.run)
+
+
+def test_is_built_in_a_job(bench: Bench, slurm: Slurm) -> None:
+    built = in_a_job(slurm, bench).build(bench.request(), log=bench.log.append)
+    assert run(built, f"{built.package_root}/do_it.py") == "done"
+    assert "#SBATCH --cpus-per-task=2\n" in slurm.script
+    assert bench.log[0] == "Submitted as SLURM job 7"
+    assert "Unpacking the project" in bench.log
+    assert (bench.left, slurm.left) == (["env"], [])
+    with pytest.raises(PackageNotFound, match="no package other-tasks"):
+        in_a_job(slurm, bench).build(bench.request("other", package="other-tasks"), log=str)
+    assert (bench.left, slurm.left) == (["env"], [])
+
+
+def test_a_build_in_a_job_that_is_cancelled_leaves_nothing(bench: Bench, slurm: Slurm) -> None:
+    (bench.channel / "closed").touch()
+
+    def interrupt() -> None:
+        if (bench.channel / "asked").exists():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        in_a_job(slurm, bench).build(bench.request(), log=str, pulse=interrupt)
+    assert (bench.left, slurm.left) == ([], [])
 
 
 # Other users

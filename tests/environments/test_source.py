@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BufferedReader
 from pathlib import Path
 from pwd import struct_passwd
@@ -17,6 +17,7 @@ import pytest
 
 from fractal_jupyter.environments import source as source_module
 from fractal_jupyter.environments.source import (
+    MARK,
     RECORD,
     SourceFolder,
     check_readable,
@@ -256,7 +257,8 @@ def test_tells_the_commit_and_whether_it_is_clean(
 
 
 def copied(target: Path) -> list[str]:
-    paths = (path for path in target.rglob("*") if path.is_file() and path.name != RECORD)
+    paths = (path for path in target.rglob("*") if path.is_file())
+    paths = (path for path in paths if path.name not in (MARK, RECORD))
     return sorted(str(path.relative_to(target)) for path in paths)
 
 
@@ -307,11 +309,28 @@ def test_what_was_cut_off_is_done_the_next_time(project: Path, tmp_path: Path) -
     write(project, {"src/my_tasks/new.py": "new", "src/my_tasks/do_it.py": "changed"})
 
     class Cut(LocalHost):
-        def write_many(self, files: object, *, mode: int = 0o600) -> None:
-            raise KeyboardInterrupt
+        """Writes what is first written, and then no more."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.wrote = False
+
+        def write_many(self, files: Mapping[str, bytes], *, mode: int = 0o600) -> None:
+            if self.wrote:
+                raise KeyboardInterrupt
+            self.wrote = True
+            super().write_many(files, mode=mode)
 
     with pytest.raises(KeyboardInterrupt):
         sync(source, Cut(), str(target))
+    sync(source, LocalHost(), str(target))
+    assert take_snapshot(str(target)).digest == take_snapshot(str(project)).digest
+    # and what is taken back after it was cut off
+    (project / "src/my_tasks/do_it.py").unlink()
+    write(project, {"src/my_tasks/new.py": "newer"})
+    with pytest.raises(KeyboardInterrupt):
+        sync(source, Cut(), str(target))
+    write(project, {"src/my_tasks/do_it.py": "changed", "src/my_tasks/new.py": "new"})
     sync(source, LocalHost(), str(target))
     assert take_snapshot(str(target)).digest == take_snapshot(str(project)).digest
 
@@ -323,6 +342,7 @@ def test_what_a_copy_says_of_itself_leads_nowhere_else(project: Path, tmp_path: 
     sync(read_source(project), LocalHost(), str(target))
     assert precious.exists()
     (target / RECORD).write_text("[]")
+    (target / MARK).unlink()
     sync(read_source(project), LocalHost(), str(target))
     assert copied(target) == COUNTS
 
