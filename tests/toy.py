@@ -15,6 +15,7 @@ from typing import Any
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.datasets import Dataset
 from fractal_jupyter.runner import launch
+from fractal_jupyter.runner.activities import process
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.schedulers.processes import alive
 from fractal_jupyter.store.store import Store
@@ -132,6 +133,12 @@ def end_everything(store: Store) -> None:
     for pid in worker_pids(store):
         with suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
+    for activity in store.activities.active():
+        if alive(activity.process) and activity.process["pid"] != os.getpid():
+            os.kill(activity.process["pid"], signal.SIGTERM)
+    for activity_process in process._started:
+        activity_process.wait(30)
+    process._started.clear()
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float = 30.0) -> None:

@@ -12,7 +12,7 @@ from fractal_jupyter.models.profile import parse_profile
 from fractal_jupyter.models.resource import LocalResource, parse_resource
 from fractal_jupyter.runner.checks import Check, check_resource
 from fractal_jupyter.runner.slurm_checks import check_profiles
-from fractal_jupyter.runner.submission import check_backend
+from fractal_jupyter.runner.usable import check_backend
 from fractal_jupyter.store.records import ResourceRecord
 from fractal_jupyter.store.store import Store
 

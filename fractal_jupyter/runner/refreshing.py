@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fractal_jupyter.environments.inspect import inspect_package
 from fractal_jupyter.environments.source import (
     Snapshot,
     SourceFolder,
@@ -20,14 +21,18 @@ from fractal_jupyter.environments.source import (
 )
 from fractal_jupyter.errors import ManifestBroken, NotAllowed, PackageNotFound
 from fractal_jupyter.hosts.base import Capability
+from fractal_jupyter.hosts.local import LocalHost
 from fractal_jupyter.models.profile import Profile
 from fractal_jupyter.models.resource import Resource
 from fractal_jupyter.runner.activities.building import task_entries
+from fractal_jupyter.runner.activities.custom import entries_of, values_of
 from fractal_jupyter.runner.backend import make_backend
 from fractal_jupyter.store.records import TaskGroupRecord
 from fractal_jupyter.store.store import Store
 
 MANIFEST = "__FRACTAL_MANIFEST__.json"
+# Task groups that somebody may have changed since they were collected.
+CHANGING = ("editable", "custom")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +53,11 @@ class Refreshed:
 def refresh(
     store: Store, group: TaskGroupRecord, *, resource: Resource, profile: Profile
 ) -> Refreshed:
-    """See that what runs next is what the source folder of a task group holds now.
+    """See that what is known of a task group is what runs next.
 
-    Its copy on another machine is brought up to date; its tasks are those that the manifest
-    lists now. Task groups that were not collected in editable mode stay as they are.
+    Of a source folder, the copy on another machine is brought up to date, and the tasks are those
+    that the manifest lists now; an environment that somebody else looks after is looked at. Other
+    task groups stay as they are.
 
     Args:
         store: Where the task group is.
@@ -66,6 +72,8 @@ def refresh(
         InvalidManifest: The manifest breaks the contract.
         HostError: The other machine cannot be used.
     """
+    if group.origin == "custom":
+        return Refreshed(_looked_at(store, group, resource, profile))
     if group.origin != "editable":
         return Refreshed(group)
     source = _source_of(group, profile)
@@ -85,6 +93,18 @@ def refresh(
             "dirty": checkout and checkout.dirty,
         },
     )
+
+
+def _looked_at(
+    store: Store, group: TaskGroupRecord, resource: Resource, profile: Profile
+) -> TaskGroupRecord:
+    reader = make_backend(resource, profile).host
+    builder = reader if Capability.RUN_ANY in reader.capabilities else LocalHost()
+    python = group.request["python"]
+    found = inspect_package(builder, python=python, package=group.request["package"])
+    if (found.lock.to_document(), found.root) == (group.lock, group.package_root):
+        return group
+    return store.task_groups.replace_tasks(group.id, entries_of(found), **values_of(found))
 
 
 def _source_of(group: TaskGroupRecord, profile: Profile) -> SourceFolder:

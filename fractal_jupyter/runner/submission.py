@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -40,6 +39,8 @@ from fractal_jupyter.runner.backend import Backend, make_backend
 from fractal_jupyter.runner.folders import backend_of
 from fractal_jupyter.runner.launch import wake_supervisor
 from fractal_jupyter.runner.paths import job_folder_name
+from fractal_jupyter.runner.refreshing import CHANGING, Refreshed, refresh
+from fractal_jupyter.runner.usable import needed_paths, usable_resource
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.schedulers.base import Submission
 from fractal_jupyter.store.documents import not_found
@@ -53,7 +54,6 @@ from fractal_jupyter.store.records import (
 )
 from fractal_jupyter.store.store import Store
 
-BACKEND_VARIABLE = "FRACTAL_RUNNER_BACKEND"
 CACHE_VARIABLE = "FRACTAL_CACHE_DIR"
 CACHE_FOLDER = ".fractal_cache"
 # Below a dataset's project_dir, where jobs of another user keep their files.
@@ -154,15 +154,14 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
     type_filters = parse_type_filters(request.type_filters)
     attribute_filters = parse_attribute_filters(request.attribute_filters)
     last = _last(request)
+    tasks = _Tasks(store, resource_record, request.profile)
     steps = [
-        _prepare_step(store, resource_record, backend, request, position)
+        _prepare_step(tasks, backend, request, position)
         for position in range(request.first, last + 1)
     ]
-    groups = {
-        step["position"]: store.task_groups.get(step["request"]["task_group_id"]) for step in steps
-    }
-    used = {group.id: group for group in groups.values()}
-    _check_environments(used.values(), backend.host, request.profile.name)
+    used = {step["position"]: tasks.refreshed[step["request"]["task_group_id"]] for step in steps}
+    groups = {each.group.id: each.group for each in used.values()}
+    _check_environments(groups.values(), backend.host, request.profile.name)
     _check_first_images(
         store.datasets.images(request.dataset.id),
         steps[0],
@@ -194,35 +193,80 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
         },
         steps=steps,
         backend=backend,
-        environments={position: _environment(group) for position, group in groups.items()},
+        environments={position: _environment(each) for position, each in used.items()},
     )
 
 
-def _environment(group: TaskGroupRecord) -> dict[str, Any]:
+def _environment(refreshed: Refreshed) -> dict[str, Any]:
     """What a step runs in, for the record of the job."""
+    group = refreshed.group
     return {
         "package": group.package,
         "version": group.version,
         "origin": group.origin,
         "lock": group.lock,
+        "source": refreshed.source,
     }
 
 
-def usable_resource(record: ResourceRecord) -> Resource:
-    """The resource of a record; raises `NotAllowed` when the configuration forbids its type."""
-    resource = parse_resource(record.document)
-    check_backend(resource)
-    return resource
+class _Tasks:
+    """The tasks of a resource for a submission, those of source folders as they are now.
 
+    Attributes:
+        refreshed: The task groups that were looked at, by id.
+    """
 
-def check_backend(resource: Resource) -> None:
-    """Raise `NotAllowed` unless `FRACTAL_RUNNER_BACKEND` is unset, or the resource's type."""
-    allowed = os.environ.get(BACKEND_VARIABLE)
-    if allowed and resource.type != allowed:
-        raise NotAllowed(
-            f"The resource {resource.name!r} is of type {resource.type!r}, and "
-            f"{BACKEND_VARIABLE}={allowed} allows resources of type {allowed!r} only. "
-            "Unset the variable, or use another resource."
+    def __init__(self, store: Store, resource: ResourceRecord, profile: ProfileRecord) -> None:
+        self._store = store
+        self._resource = resource
+        self._profile = profile
+        self.refreshed: dict[int, Refreshed] = {}
+
+    def resolve(self, step: Step) -> tuple[TaskRecord, TaskGroupRecord]:
+        """Find the task of a step; see `resolve_task`."""
+        try:
+            task, group = self._find(step)
+        except NotFound:
+            # The manifest of a source folder may name it since a moment ago.
+            if not self._refresh_sources():
+                raise
+            task, group = self._find(step)
+        while group.id not in self.refreshed:
+            self._refresh(group)
+            if group.origin in CHANGING:
+                task, group = self._find(step)
+        return task, group
+
+    def _find(self, step: Step) -> tuple[TaskRecord, TaskGroupRecord]:
+        return resolve_task(
+            self._store,
+            resource=self._resource,
+            profile=self._profile,
+            name=step.task,
+            version=step.version,
+            package=step.package,
+        )
+
+    def _refresh_sources(self) -> bool:
+        """Look at all source folders of the resource; tell whether there were any."""
+        groups = [
+            group
+            for group in self._store.task_groups.all()
+            if group.active
+            and group.origin in CHANGING
+            and group.resource_id == self._resource.id
+            and group.id not in self.refreshed
+        ]
+        for group in groups:
+            self._refresh(group)
+        return bool(groups)
+
+    def _refresh(self, group: TaskGroupRecord) -> None:
+        self.refreshed[group.id] = refresh(
+            self._store,
+            group,
+            resource=parse_resource(self._resource.document),
+            profile=parse_profile(self._profile.document),
         )
 
 
@@ -316,20 +360,9 @@ def _collected_elsewhere(
     )
 
 
-def missing_path(group: TaskGroupRecord, host: Host) -> str | None:
-    """What of a task group's environment a host's user does not find, if there is something."""
-    missing = first_out_of_reach(host, _needed(group))
-    return missing and missing.removesuffix("/.")
-
-
-def _needed(group: TaskGroupRecord) -> list[str]:
-    root = group.package_root and f"{group.package_root}/."
-    return [path for path in (group.python, root) if path]
-
-
 def _check_environments(groups: Iterable[TaskGroupRecord], host: Host, profile: str) -> None:
     """Ask a host once whether the environments of several task groups are all there."""
-    owners = {path: group for group in groups for path in _needed(group)}
+    owners = {path: group for group in groups for path in needed_paths(group)}
     missing = first_out_of_reach(host, owners) if owners else None
     if missing is not None:
         group = owners[missing]
@@ -374,22 +407,14 @@ def _last(request: JobRequest) -> int:
 
 
 def _prepare_step(
-    store: Store,
-    resource: ResourceRecord,
+    tasks: _Tasks,
     backend: Backend,
     request: JobRequest,
     position: int,
 ) -> dict[str, Any]:
     step = request.steps[position]
     try:
-        task, group = resolve_task(
-            store,
-            resource=resource,
-            profile=request.profile,
-            name=step.task,
-            version=step.version,
-            package=step.package,
-        )
+        task, group = tasks.resolve(step)
         entry = TaskEntry.model_validate(task.entry)
         non_parallel, parallel = route_arguments(
             entry,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 from fractal_jupyter.environments.lock import Lock, parse_lock
+from fractal_jupyter.environments.pixi import PixiBuilder, PixiRequest, Run
 from fractal_jupyter.environments.source import (
     check_readable,
     copy_place,
@@ -16,13 +18,16 @@ from fractal_jupyter.environments.source import (
 )
 from fractal_jupyter.environments.spec import BuildRequest, PackageSpec
 from fractal_jupyter.environments.venv import BuiltEnvironment
-from fractal_jupyter.errors import FileMissing
+from fractal_jupyter.errors import FileMissing, NotFound
 from fractal_jupyter.hosts.base import Host
 from fractal_jupyter.hosts.local import LocalHost
 from fractal_jupyter.models.manifest import parse_manifest
+from fractal_jupyter.models.profile import SlurmSSHProfile
+from fractal_jupyter.models.python_config import PixiConfig
 from fractal_jupyter.runner.activities.doing import Doing
 from fractal_jupyter.runner.activities.recipes import Recipe, kept_file
 from fractal_jupyter.runner.activities.site import Site
+from fractal_jupyter.schedulers.slurm_once import SlurmOnce, once_options
 
 # What a folder has in it while an environment is built there; see `environments.on_host.claim`.
 CLAIM_PREFIX = ".claim-"
@@ -41,24 +46,68 @@ def build(doing: Doing, recipe: Recipe, site: Site, *, lock: Lock | None) -> Bui
         CollectionError: With the reason in words; nothing is left behind.
         HostError: The machine that the environment is for cannot be used.
     """
+    return _BUILDERS[recipe["kind"]](doing, recipe, site, lock)
+
+
+def _build_venv(doing: Doing, recipe: Recipe, site: Site, lock: Lock | None) -> BuiltEnvironment:
     python_version, interpreter = site.resource.python_interpreter(recipe["python_version"])
     site.check(interpreter)
-    package = _package(doing, recipe, site)
-    return site.venv_builder(uv=recipe["uv"]).build(
-        BuildRequest(
-            package=package,
-            interpreter=interpreter,
-            python_version=python_version,
-            pins_before=recipe["pins_before"],
-            pins_after=recipe["pins_after"],
-            folder=recipe["folder"],
-            share=site.is_shared,
-            configured=tuple(site.resource.tasks_python_config.versions),
-            lock=lock,
-        ),
-        log=doing.log,
-        pulse=doing.beat,
+    request = BuildRequest(
+        package=_package(doing, recipe, site),
+        interpreter=interpreter,
+        python_version=python_version,
+        pins_before=recipe["pins_before"],
+        pins_after=recipe["pins_after"],
+        folder=recipe["folder"],
+        share=site.is_shared,
+        configured=tuple(site.resource.tasks_python_config.versions),
+        lock=lock,
     )
+    builder = site.venv_builder(uv=recipe["uv"])
+    return builder.build(request, log=doing.log, pulse=doing.beat)
+
+
+def _build_pixi(doing: Doing, recipe: Recipe, site: Site, lock: Lock | None) -> BuiltEnvironment:
+    config = site.resource.tasks_pixi_config
+    if config is None:
+        raise NotFound(
+            f"The resource {site.resource.name!r} has no pixi (tasks_pixi_config) any more."
+        )
+    _, interpreter = site.resource.python_interpreter()
+    site.check(interpreter)
+    request = PixiRequest(
+        archive=kept_file(doing.store, recipe["archive"]),
+        folder=recipe["folder"],
+        interpreter=interpreter,
+        config=config,
+        version=recipe["pixi_version"],
+        cache_dir=site.profile.pixi_cache_dir or f"{site.cache}/pixi",
+        share=site.is_shared,
+        lock=lock,
+    )
+    builder = PixiBuilder(site.builder, run=_pixi_job(doing, site, config))
+    return builder.build(request, log=doing.log, pulse=doing.beat)
+
+
+def _pixi_job(doing: Doing, site: Site, config: PixiConfig) -> Run | None:
+    """What runs pixi in a SLURM job, where the resource wants that."""
+    slurm = config.SLURM_CONFIG
+    if slurm is None or not isinstance(site.profile, SlurmSSHProfile):
+        return None
+    return SlurmOnce(
+        site.builder,
+        username=site.profile.username,
+        options=once_options(slurm),
+        folder=f"{site.tasks_dir}/.jobs",
+        preamble=slurm.preamble,
+        poll_seconds=float(site.resource.jobs_poll_interval),
+        name="fractal-pixi",
+        advice="Change SLURM_CONFIG in tasks_pixi_config of the resource.",
+        say=doing.log,
+    ).run
+
+
+_BUILDERS = MappingProxyType({"venv": _build_venv, "pixi": _build_pixi})
 
 
 def lock_of(recipe: Recipe) -> Lock | None:
@@ -93,6 +142,7 @@ def _source(doing: Doing, recipe: Recipe, site: Site) -> str:
 def values_of(built: BuiltEnvironment) -> dict[str, Any]:
     """What of an environment is in the row of its task group, and may be another next time."""
     return {
+        "python_version": ".".join(built.lock.python.split(".")[:2]),
         "python": built.python,
         "package_root": built.package_root,
         "lock": built.lock.to_document(),

@@ -10,7 +10,7 @@ from fractal_jupyter.runner.activities.process import start
 from fractal_jupyter.runner.activities.reactivating import begin_reactivation
 from fractal_jupyter.runner.activities.recipes import CollectionRequest, make_recipe
 from fractal_jupyter.runner.activities.site import site_of
-from fractal_jupyter.runner.submission import missing_path, usable_resource
+from fractal_jupyter.runner.usable import missing_path, usable_resource
 from fractal_jupyter.store.records import ActivityRecord, TaskGroupRecord, place_of
 from fractal_jupyter.store.store import Store
 
@@ -65,7 +65,6 @@ def perform(doing: Doing) -> Outcome:
         origin=recipe["origin"],
         request={name: value for name, value in recipe.items() if name != "lock"},
         folder=recipe["folder"],
-        python_version=recipe["python_version"],
         **values_of(built),
     )
     if "source" in recipe:

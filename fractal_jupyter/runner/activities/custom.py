@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from fractal_jupyter.environments.inspect import InspectedPackage, inspect_package
 from fractal_jupyter.errors import CollectionError
@@ -10,8 +11,8 @@ from fractal_jupyter.runner.activities.building import task_entries
 from fractal_jupyter.runner.activities.doing import Doing, Outcome
 from fractal_jupyter.runner.activities.process import start
 from fractal_jupyter.runner.activities.site import site_of
-from fractal_jupyter.runner.submission import usable_resource
-from fractal_jupyter.store.records import ActivityRecord, ProfileRecord, TaskGroupRecord, place_of
+from fractal_jupyter.runner.usable import usable_resource
+from fractal_jupyter.store.records import ActivityRecord, ProfileRecord, place_of
 from fractal_jupyter.store.store import Store
 
 
@@ -64,26 +65,29 @@ def perform(doing: Doing) -> Outcome:
     site.check(recipe["python"])
     found = inspect_package(site.builder, python=recipe["python"], package=recipe["package"])
     doing.log(f"{found.name} {found.version} is in {found.root}")
-    group = record(store, site.resource_id, recipe, found)
+    group = store.task_groups.add(
+        entries=entries_of(found),
+        resource_id=site.resource_id,
+        origin="custom",
+        request=recipe,
+        **values_of(found),
+    )
     return Outcome(task_group_id=group.id)
 
 
-def record(
-    store: Store, resource_id: int, recipe: dict[str, str], found: InspectedPackage
-) -> TaskGroupRecord:
-    """Record a package as a task group of a resource, or what has changed of it."""
-    return store.task_groups.add(
-        entries=task_entries(
-            name=found.name, version=found.version, manifest_text=found.manifest_text
-        ),
-        resource_id=resource_id,
-        package=found.name,
-        version=found.version,
-        origin="custom",
-        request=recipe,
-        folder=found.root,
-        python_version=".".join(found.lock.python.split(".")[:2]),
-        python=found.python,
-        package_root=found.root,
-        lock=found.lock.to_document(),
-    )
+def entries_of(found: InspectedPackage) -> list[dict[str, Any]]:
+    """The tasks of a package."""
+    return task_entries(name=found.name, version=found.version, manifest_text=found.manifest_text)
+
+
+def values_of(found: InspectedPackage) -> dict[str, Any]:
+    """What of a package is in the row of its task group, and may be another next time."""
+    return {
+        "package": found.name,
+        "version": found.version,
+        "folder": found.root,
+        "python_version": ".".join(found.lock.python.split(".")[:2]),
+        "python": found.python,
+        "package_root": found.root,
+        "lock": found.lock.to_document(),
+    }

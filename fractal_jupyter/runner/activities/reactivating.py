@@ -8,7 +8,7 @@ from fractal_jupyter.runner.activities.building import build, clear, values_of
 from fractal_jupyter.runner.activities.doing import Doing, Outcome
 from fractal_jupyter.runner.activities.process import start
 from fractal_jupyter.runner.activities.site import site_of_group
-from fractal_jupyter.runner.submission import missing_path
+from fractal_jupyter.runner.usable import missing_path
 from fractal_jupyter.store.records import ActivityRecord, TaskGroupRecord
 from fractal_jupyter.store.store import Store
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fractal_jupyter.environments.lock import LockFile, read_lock_file
+from fractal_jupyter.environments.pixi import read_project
 from fractal_jupyter.environments.source import read_source
 from fractal_jupyter.environments.spec import PackageSpec, parse_requirement
 from fractal_jupyter.errors import CollectionError, InvalidArguments, NotFound, PackageNotFound
@@ -124,17 +125,18 @@ def _of_project(store: Store, request: CollectionRequest, site: Site) -> Recipe:
             f"The resource {site.resource.name!r} has no pixi {version}; it has "
             f"{', '.join(config.versions)}."
         )
-    archive = keep_file(store, Path(request.requirement).expanduser())
-    name = archive["name"].removesuffix(".tar.gz")
+    path = Path(request.requirement).expanduser()
+    project = read_project(path)
     recipe = {
         "kind": "pixi",
         "origin": "pixi",
         "requirement": request.requirement,
-        "package": name.rpartition("-")[0] or name,
-        "archive": archive,
+        "package": project.package,
+        "version": project.version,
+        "archive": keep_file(store, path),
         "pixi_version": version,
     }
-    return _placed(recipe, site, version=name.rpartition("-")[2] or "project", also=version)
+    return _placed(recipe, site, version=project.version or "project")
 
 
 def _venv_recipe(
