@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fractal_jupyter.environments.lock import Lock
 from fractal_jupyter.environments.on_host import claim as claims
 from fractal_jupyter.environments.usage import Usage, survey_usage, sweep
 from fractal_jupyter.errors import CollectionError
@@ -41,12 +42,12 @@ def usage(workshop: Workshop) -> Usage:
     return survey_usage(LocalHost(), python=sys.executable, tasks_dir=str(workshop.folder))
 
 
-def build(workshop: Workshop, version: str, name: str) -> Path:
-    """Build an environment, its bytecode included; return its folder."""
+def build(workshop: Workshop, version: str, name: str) -> tuple[Path, Lock]:
+    """Build an environment, its bytecode included; return its folder and its lock."""
     folder = workshop.folder / "my-tasks" / name
-    workshop.build(f"my-tasks=={version}", f"my-tasks/{name}")
+    built = workshop.build(f"my-tasks=={version}", f"my-tasks/{name}")
     wait_until((folder / "bytecode").exists)
-    return folder
+    return folder, built.lock
 
 
 def disk_usage(*paths: Path) -> int:
@@ -56,7 +57,8 @@ def disk_usage(*paths: Path) -> int:
 
 
 def test_what_is_shared_is_counted_once(workshop: Workshop) -> None:
-    first, second = build(workshop, "1.0", "first"), build(workshop, "1.0", "second")
+    first, _ = build(workshop, "1.0", "first")
+    second, _ = build(workshop, "1.0", "second")
     found = usage(workshop)
     assert [each.folder for each in found.environments] == [str(first), str(second)]
     assert all(each.complete for each in found.environments)
@@ -71,7 +73,8 @@ def test_what_is_shared_is_counted_once(workshop: Workshop) -> None:
 
 
 def test_a_sweep_frees_what_nothing_uses(workshop: Workshop, index: PackageIndex) -> None:
-    first, second = build(workshop, "1.0", "first"), build(workshop, "2.0", "second")
+    first, one = build(workshop, "1.0", "first")
+    second, two = build(workshop, "2.0", "second")
     kept = disk_usage(first)
     shutil.rmtree(second)
     before = usage(workshop)
@@ -85,9 +88,9 @@ def test_a_sweep_frees_what_nothing_uses(workshop: Workshop, index: PackageIndex
     assert disk_usage(first) == kept
     # What is still used is in the cache, what was swept comes again from the index.
     index.fetched.clear()
-    build(workshop, "1.0", "third")
+    workshop.build("my-tasks==1.0", "my-tasks/third", lock=one)
     assert index.fetched == []
-    build(workshop, "2.0", "fourth")
+    workshop.build("my-tasks==2.0", "my-tasks/fourth", lock=two)
     assert index.fetched == ["my_tasks-2.0-py3-none-any.whl"]
 
 
@@ -105,7 +108,7 @@ def test_a_wheel_file_comes_again_after_a_sweep(workshop: Workshop, tmp_path: Pa
 def test_a_sweep_leaves_the_cache_alone_while_somebody_builds(
     workshop: Workshop, index: PackageIndex
 ) -> None:
-    shutil.rmtree(build(workshop, "1.0", "first"))
+    shutil.rmtree(build(workshop, "1.0", "first")[0])
     index.gate.clear()
     index.asked.clear()
     building = in_thread(lambda: workshop.build("my-tasks==2.0", "my-tasks/second"))

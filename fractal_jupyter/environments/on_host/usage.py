@@ -13,6 +13,7 @@ import re
 import shutil
 import stat
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -60,34 +61,20 @@ def wait_for_sweep(cache: str | None) -> None:
 
 def survey(tasks_dir: Path, cache: Path) -> dict[str, Any]:
     """Return what there is: environments, leftovers, the cache; sizes in bytes on the disk."""
-    seen: set[tuple[int, int]] = set()
+    together: dict[tuple[int, int], int] = {}
     environments = []
-    together = 0
     for folder in _environments(tasks_dir, cache):
-        if _is_left_over(folder):
-            continue
-        size = own = 0
-        for status in _files(folder):
-            blocks = status.st_blocks * BLOCK
-            size += blocks
-            own += blocks if _is_single(status) else 0
-            if (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                together += blocks
-        environments.append(
-            {
-                "folder": str(folder),
-                "complete": is_complete(folder),
-                "size": size,
-                "own": own,
-            }
-        )
+        if not _is_left_over(folder):
+            sizes, own = _measure(folder)
+            together.update(sizes)
+            facts = {"folder": str(folder), "complete": is_complete(folder)}
+            environments.append({**facts, "size": sum(sizes.values()), "own": own})
     unused = sum(_size(path) for path in _unused(cache))
     return {
         "environments": environments,
-        "together": together,
+        "together": sum(together.values()),
         "leftovers": [
-            {"path": str(path), "size": _own_size(path)} for path in _leftovers(tasks_dir, cache)
+            {"path": str(path), "size": _measure(path)[1]} for path in _leftovers(tasks_dir, cache)
         ],
         "cache": _size(cache),
         "unused": unused,
@@ -103,7 +90,7 @@ def sweep(tasks_dir: Path, cache: Path) -> dict[str, Any]:
     """
     freed, removed = 0, []
     for path in _leftovers(tasks_dir, cache):
-        size = _own_size(path)
+        _, size = _measure(path)
         if _remove_leftover(path):
             freed += size
             removed.append(str(path))
@@ -231,19 +218,31 @@ def _files(folder: Path) -> Iterator[os.stat_result]:
                 continue
 
 
+def _measure(folder: Path) -> tuple[dict[tuple[int, int], int], int]:
+    """Return the bytes of each file in a folder, and those that nothing else has as well."""
+    found: dict[tuple[int, int], os.stat_result] = {}
+    links: Counter[tuple[int, int]] = Counter()
+    for status in _files(folder):
+        inode = status.st_dev, status.st_ino
+        found[inode] = status
+        links[inode] += 1
+    sizes = {inode: status.st_blocks * BLOCK for inode, status in found.items()}
+    own = sum(
+        sizes[inode]
+        for inode, status in found.items()
+        # The links of a folder are the folders in it.
+        if stat.S_ISDIR(status.st_mode) or status.st_nlink == links[inode]
+    )
+    return sizes, own
+
+
 def _size(path: Path) -> int:
     """Return the bytes that a file, or a folder with all in it, takes up; each file once."""
-    if not path.is_dir():
+    if path.is_file():
         return path.lstat().st_blocks * BLOCK
-    sizes = {(each.st_dev, each.st_ino): each.st_blocks for each in _files(path)}
-    return sum(sizes.values()) * BLOCK
-
-
-def _own_size(folder: Path) -> int:
-    """Return the bytes that removing a folder frees."""
-    return sum(each.st_blocks for each in _files(folder) if _is_single(each)) * BLOCK
+    return sum(_measure(path)[0].values())
 
 
 def _is_single(status: os.stat_result) -> bool:
-    """Tell whether nothing else is the same file; the links of folders are those in them."""
+    """Tell whether nothing else is the same file."""
     return stat.S_ISDIR(status.st_mode) or status.st_nlink == 1
