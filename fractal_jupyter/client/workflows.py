@@ -132,7 +132,8 @@ class Workflow(Shown):
             InvalidArguments: Lists each argument and type filter that does not fit.
             NotFound: There is no such step, or no such version is collected.
             Ambiguous: Several steps have that task, or several packages a task of that name.
-            NotAllowed: Somebody else has changed the step since the workflow was read.
+            NotAllowed: That version is deactivated, or somebody else has changed the step since the
+                workflow was read.
         """
         new = NewValues(
             args=args,

@@ -14,7 +14,13 @@ from fractal_jupyter.engine.updating import (
     updated_step,
     version_order,
 )
-from fractal_jupyter.errors import Ambiguous, InvalidArguments, NotAllowed, NotFound
+from fractal_jupyter.errors import (
+    Ambiguous,
+    FractalError,
+    InvalidArguments,
+    NotAllowed,
+    NotFound,
+)
 from fractal_jupyter.models.manifest import TaskEntry
 from fractal_jupyter.models.problems import Problem, listing
 from fractal_jupyter.models.profile import parse_profile
@@ -122,6 +128,7 @@ class Versions:
 
         Raises:
             NotFound: No such version is collected, or the task is not in it.
+            NotAllowed: That version is deactivated.
             Ambiguous: Several packages have a task of that name.
         """
         found = self._newest(step) if version is None else self._in_version(step, version)
@@ -195,9 +202,17 @@ class Versions:
         ]
         return found[-1] if found else None
 
-    def _missing(self, step: Mapping[str, Any], version: str | None) -> NotFound:
+    def _missing(self, step: Mapping[str, Any], version: str | None) -> FractalError:
         """The error for a version that is not there."""
         name, found = str(step["task"]), self._all(step)
+        known = self._of_step({**step, "version": version})
+        if known is not None and not known.group.active:
+            package = known.group.package
+            return NotAllowed(
+                f"{package} {version} is deactivated, so no step can be updated to it: build its "
+                f"environment again first, fractal.task_groups.get({package!r}, "
+                f"version={version!r}).reactivate()."
+            )
         usable = [task for task in self._tasks if task.group.id in self._usable]
         package = step.get("package") or (found[-1].group.package if found else None)
         beside = [
@@ -261,6 +276,7 @@ def plan_update(
 
     Raises:
         NotFound: There is no such step, or no such version is collected.
+        NotAllowed: That version is deactivated.
         Ambiguous: Several steps have that task, or several packages a task of that name.
         InvalidDocument: New values are no JSON, or no type filters.
     """

@@ -128,6 +128,16 @@ def test_what_is_not_there_is_told(fractal: Fractal) -> None:
         workflow.update_task(1, type_filters={"is_3D": "yes"})  # type: ignore[dict-item]
 
 
+def test_versions_that_are_deactivated_do_not_count(fractal: Fractal) -> None:
+    workflow = fractal.workflows.create("w", steps=[IMPORT])
+    new = fractal.task_groups.get("fractal-tasks-core", version="2.1.0")
+    fractal._store.task_groups.deactivate(new.id)
+    assert list(workflow.updates()) == []
+    with pytest.raises(NotAllowed, match=r"2\.1\.0 is deactivated.*reactivate\(\)"):
+        workflow.update_task(0, version="2.1.0", args=MENDED)
+    assert fractal.tasks.get("Import OME-Zarr", version="2.0.2").versions == ("2.0.2",)
+
+
 def test_values_become_json(fractal: Fractal) -> None:
     workflow = fractal.workflows.create("w", steps=[IMPORT])
     workflow.update_task(0, args={"zarr_name": Path("a.zarr")})

@@ -122,3 +122,20 @@ except AlreadyExists:
 """)
     assert sorted(said) == ["added", *["known"] * (PROCESSES - 1)]
     assert store.datasets.count_images(key) == 500
+
+
+def test_changes_of_one_workflow_are_all_kept(store: Store, race: Racing) -> None:
+    workflow = store.workflows.add("w", [{"task": str(number)} for number in range(PROCESSES)])
+    race(
+        f"""
+for turn in range(20):
+    store.workflows.change(
+        {workflow.id},
+        lambda steps: [
+            {{**step, "turn": step.get("turn", 0) + 1}} if place == me else step
+            for place, step in enumerate(steps)
+        ],
+    )
+"""
+    )
+    assert [step["turn"] for step in store.workflows.get("w").steps] == [20] * PROCESSES
