@@ -41,10 +41,10 @@ __all__ = [
     "take_snapshot",
 ]
 
-# In a copy: what was copied, which tells what of its files is ours; and the digest of that, which
-# is read each time. It is there only while the copy is what it says.
+# In a copy: what was copied, which tells what of its files is ours; and, read each time because it
+# is short, the digest of that, or the names of the files that are just being changed.
 RECORD = ".fractal-copy.json"
-MARK = ".fractal-copy.digest"
+MARK = ".fractal-copy.state"
 # More than that is data, and not copied to other machines.
 MOST_BYTES = 500_000_000
 # The content of larger files is not read: they count as changed when their time or size changes.
@@ -420,32 +420,42 @@ def sync(source: SourceFolder, host: Host, target: str) -> Snapshot:
         )
     wanted = {name: _copied(file) for name, file in snapshot.files.items()}
     record = json.dumps(wanted, sort_keys=True).encode()
-    mark = hashlib.sha256(record).hexdigest().encode()
-    if _read_there(host, f"{target}/{MARK}") != mark:
-        _bring_up_to_date(snapshot, host, target, wanted)
-        host.write_many({f"{target}/{RECORD}": record, f"{target}/{MARK}": mark})
+    state = {"digest": hashlib.sha256(record).hexdigest()}
+    found = _document(host, f"{target}/{MARK}")
+    if found != state:
+        there = _document(host, f"{target}/{RECORD}") if found else {}
+        # Nobody knows what was done before it was cut off.
+        there |= dict.fromkeys(found.get("changing", ()), "")
+        _bring_up_to_date(snapshot, host, target, wanted, _below(there))
+        # The state last: it says that the record is true.
+        host.write_many(
+            {f"{target}/{RECORD}": record, f"{target}/{MARK}": json.dumps(state).encode()}
+        )
     return snapshot
 
 
 def _bring_up_to_date(
-    snapshot: Snapshot, host: Host, target: str, wanted: Mapping[str, str]
+    snapshot: Snapshot,
+    host: Host,
+    target: str,
+    wanted: Mapping[str, str],
+    there: Mapping[str, str],
 ) -> None:
     """Copy what has changed, and remove what has gone."""
-    there = _recorded(host, target)
     changed = [name for name, what in wanted.items() if there.get(name) != what]
     # Folders, too, with whatever else is in them: one that is left could still be imported.
     gone = {*(there.keys() - wanted.keys()), *(_folders(there) - _folders(wanted))}
-    # Until it is done, nobody knows what is in these files.
-    unsure = {**there, **dict.fromkeys(changed, ""), **dict.fromkeys(there.keys() & gone, "")}
-    host.mkdir(target)
-    host.write_many({f"{target}/{RECORD}": json.dumps(unsure).encode()})
-    for some in _portions(f"{target}/{name}" for name in sorted({MARK, *gone})):
-        host.run(["rm", "-rf", "--", *some]).check()
-    for some in _portions(f"{target}/{name}" for name in sorted(_folders(changed))):
-        host.run(["mkdir", "-p", "--", *some]).check()
+    new = _folders(changed) - (_folders(name for name, what in there.items() if what) - gone)
+    if not there:
+        host.mkdir(target)
+    state = {"changing": [*changed, *(there.keys() & gone)]}
+    host.write_many({f"{target}/{MARK}": json.dumps(state).encode()})
+    for command, names in ((["rm", "-rf", "--"], gone), (["mkdir", "-p", "--"], new)):
+        for some in _portions(f"{target}/{name}" for name in sorted(names)):
+            host.run([*command, *some]).check()
     for mode in (0o600, 0o700):
-        names = [name for name in changed if _mode(snapshot.files[name]) == mode]
-        contents = {f"{target}/{name}": _read(snapshot.path, name) for name in names}
+        names = {name for name in changed if _mode(snapshot.files[name]) == mode}
+        contents = {f"{target}/{name}": _read(snapshot.path, name) for name in sorted(names)}
         if contents:
             host.write_many(contents, mode=mode)
 
@@ -458,27 +468,19 @@ def _mode(file: SourceFile) -> int:
     return 0o700 if file.mode & 0o100 else 0o600
 
 
-def _recorded(host: Host, target: str) -> dict[str, str]:
-    """Return what was copied before."""
+def _document(host: Host, path: str) -> dict[str, Any]:
+    """Return what we have written there; an empty one if there is nothing."""
     try:
-        found = json.loads(_read_there(host, f"{target}/{RECORD}"))
-    except ValueError:
+        found = json.loads(host.read(path))
+    except (FileMissing, ValueError):
         return {}
-    if not isinstance(found, dict):
-        return {}
-    # What it names may be removed: never anything outside.
-    return {name: what for name, what in found.items() if _is_below(name)}
+    return found if isinstance(found, dict) else {}
 
 
-def _read_there(host: Host, path: str) -> bytes:
-    try:
-        return host.read(path)
-    except FileMissing:
-        return b""
-
-
-def _is_below(name: str) -> bool:
-    return not {"", ".", ".."} & set(name.split("/"))
+def _below(there: Mapping[str, str]) -> dict[str, str]:
+    """Leave out names that lead elsewhere: what is named may be removed."""
+    odd = {"", ".", ".."}
+    return {name: what for name, what in there.items() if not odd & {*name.split("/")}}
 
 
 def _folders(names: Iterable[str]) -> set[str]:

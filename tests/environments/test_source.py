@@ -306,7 +306,14 @@ def test_what_was_cut_off_is_done_the_next_time(project: Path, tmp_path: Path) -
     target = tmp_path / "copy"
     source = read_source(project)
     sync(source, LocalHost(), str(target))
-    write(project, {"src/my_tasks/new.py": "new", "src/my_tasks/do_it.py": "changed"})
+    write(
+        project,
+        {
+            "src/my_tasks/new.py": "new",
+            "src/my_tasks/do_it.py": "changed",
+            "src/fresh/x.py": "in a new folder",
+        },
+    )
 
     class Cut(LocalHost):
         """Writes what is first written, and then no more."""
@@ -338,11 +345,12 @@ def test_what_was_cut_off_is_done_the_next_time(project: Path, tmp_path: Path) -
 def test_what_a_copy_says_of_itself_leads_nowhere_else(project: Path, tmp_path: Path) -> None:
     target, precious = tmp_path / "copy", tmp_path / "precious"
     precious.write_text("x")
-    write(target, {RECORD: f'{{"../precious": "x", "{precious}": "x", "a/../../precious": "x"}}'})
+    named = f'{{"../precious": "x", "{precious}": "x", "a/../../precious": "x"}}'
+    write(target, {RECORD: named, MARK: '{"changing": ["../precious"]}'})
     sync(read_source(project), LocalHost(), str(target))
     assert precious.exists()
     (target / RECORD).write_text("[]")
-    (target / MARK).unlink()
+    (target / MARK).write_text("{")
     sync(read_source(project), LocalHost(), str(target))
     assert copied(target) == COUNTS
 
