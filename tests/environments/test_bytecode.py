@@ -106,6 +106,9 @@ def test_sources_of_another_time_share_the_work_at_least(env: Path, store: str) 
     third = copy_of(other, "third")
     fill(third, store)
     assert compiled(third).samefile(compiled(other))
+    fourth = copy_of(env, "fourth")
+    fill(fourth, store)
+    assert compiled(fourth).samefile(compiled(env))
 
 
 def test_an_edited_file_is_never_run_in_its_old_form(env: Path, store: str) -> None:

@@ -6,13 +6,13 @@ their source, and environments get hard links to them.
 
 They are ordinary `.pyc` files: Python compares the time and size of the source that they hold
 with the source itself, so that an edited file is never run in its old form. Sources installed
-from one cache share their times too; where they do not, the file gets the right time first.
+from one cache share their times too; for each other time, the store gets a copy that has it.
 """
 
 from __future__ import annotations
 
 # Tens of thousands of paths: strings are several times faster here than Path objects.
-# ruff: noqa: PTH101, PTH103, PTH105, PTH112, PTH116, PTH120, PTH123
+# ruff: noqa: PTH101, PTH103, PTH105, PTH110, PTH112, PTH116, PTH120, PTH123
 import hashlib
 import importlib.util
 import os
@@ -175,12 +175,12 @@ def _compile_some(sources: list[Source], store: str | None, alive: Path) -> None
 def _link(source: Source, store: str) -> bool:
     """Put the stored bytecode of a file beside it; tell whether there is any."""
     stored = _stored(source, store)
+    header = _header(source)
     try:
         with open(stored, "rb") as file:
-            header = file.read(16)
-        expected = _header(source)
-        if header != expected:
-            _rewrite(stored, expected)
+            found = file.read(16)
+        if found != header:
+            stored = _of_another_time(stored, source.mtime, header)
     except FileNotFoundError:
         return False
     target = importlib.util.cache_from_source(source.path)
@@ -213,9 +213,12 @@ def _header(source: Source) -> bytes:
     return _MAGIC + _TIMESTAMPED + b"".join((f & 0xFFFFFFFF).to_bytes(4, "little") for f in fields)
 
 
-def _rewrite(stored: str, header: bytes) -> None:
-    """Give stored bytecode the time of another copy of its source."""
-    _write(stored, header + Path(stored).read_bytes()[16:])
+def _of_another_time(stored: str, mtime: int, header: bytes) -> str:
+    """Return stored bytecode with the time of another copy of its source."""
+    path = f"{stored[:-4]}-{mtime:x}.pyc"
+    if not os.path.exists(path):
+        _write(path, header + Path(stored).read_bytes()[16:])
+    return path
 
 
 def _write(path: str, content: bytes) -> None:
