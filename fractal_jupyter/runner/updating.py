@@ -207,12 +207,7 @@ class Versions:
         name, found = str(step["task"]), self._all(step)
         known = self._of_step({**step, "version": version})
         if known is not None and not known.group.active:
-            package = known.group.package
-            return NotAllowed(
-                f"{package} {version} is deactivated, so no step can be updated to it: build its "
-                f"environment again first, fractal.task_groups.get({package!r}, "
-                f"version={version!r}).reactivate()."
-            )
+            return _deactivated(known.group)
         usable = [task for task in self._tasks if task.group.id in self._usable]
         package = step.get("package") or (found[-1].group.package if found else None)
         beside = [
@@ -226,6 +221,14 @@ class Versions:
             return not_found("collected task", name, {task.record.name for task in usable})
         versions = {str(task.group.version) for task in found}
         return not_found(f"collected version of {package}", version, versions)
+
+
+def _deactivated(group: TaskGroupRecord) -> NotAllowed:
+    return NotAllowed(
+        f"{group.package} {group.version} is deactivated, so no step can be updated to it: build "
+        f"its environment again first, fractal.task_groups.get({group.package!r}, "
+        f"version={group.version!r}).reactivate()."
+    )
 
 
 def _is_for(group: TaskGroupRecord, profile: ProfileRecord) -> bool:
