@@ -5,7 +5,7 @@ A folder is made for it, and removed when it is over:
     job.sh           the script; slurm_script has its `#SBATCH` lines
     input            the command's standard input
     slurm-<job>_0.out   what the command and SLURM write
-    exit             the exit status; there as soon as the script is over
+    exit             the exit status, or `stopped`; there as soon as the script is over
 
 What is in `exit` outranks whatever SLURM says of the job.
 """
@@ -51,6 +51,8 @@ log = logging.getLogger(__name__)
 # How often files are looked at, and who listens is given the chance to stop it all.
 LOOK_SECONDS = 2.0
 PULSE_SECONDS = 0.5
+# What the script leaves when SLURM, which knows why, has told it to end.
+STOPPED = b"stopped\n"
 # Network file systems may show what was written elsewhere that much later.
 LATE_SECONDS = 30.0
 # For so long may the host be silent before we give up to follow the job.
@@ -210,13 +212,14 @@ class SlurmOnce:
             # What stopped in the middle is told, not begun again behind our back.
             "#SBATCH --no-requeue",
             # The first command: what follows is not for SLURM, whatever it looks like.
-            f"folder={place}",
+            f"folder={place} told=",
             "end() { code=$?",
+            '[ -z "$told" ] || code=stopped',
             'rm -f "$folder/input"',
             'echo $code >"$folder/exit.part" && mv "$folder/exit.part" "$folder/exit"; }',
             "trap end EXIT",
             # The command is told by SLURM itself, and we wait until it has tidied up.
-            "trap : HUP INT TERM",
+            "trap told=1 HUP INT TERM",
             "set -e",
             *self._preamble,
             "set +e",
@@ -282,6 +285,7 @@ class SlurmOnce:
             listens.
         """
         offset = 0
+        ended = b""
         said: str | None = None
         over_since: float | None = None
         answered = time.monotonic()
@@ -292,10 +296,11 @@ class SlurmOnce:
                 chunk = found.get(job.output, b"")
                 offset += len(chunk)
                 hear(chunk)
-                if found.get(job.exit, b"").endswith(b"\n"):
+                ended = found.get(job.exit, b"")
+                if ended.endswith(b"\n") and ended != STOPPED:
                     # What it wrote between our look at the one file and that at the other.
                     hear((self._look({job.output: offset}) or {}).get(job.output, b""))
-                    return int(found[job.exit])
+                    return int(ended)
             elif time.monotonic() - answered > PATIENCE_SECONDS:
                 return HostUnreachable(
                     f"{self._host.name} has not answered for {PATIENCE_SECONDS / 60:.0f} minutes. "
@@ -305,12 +310,13 @@ class SlurmOnce:
             if (words := _in_words(job, status)) not in (None, said):
                 said = words
                 self._say(str(words))
-            if status.state not in _OVER:
+            if status.state in _OVER:
+                over_since = over_since or time.monotonic()
+                patience = 0.0 if ended == STOPPED else LATE_SECONDS
+                if found is not None and time.monotonic() - over_since >= patience:
+                    return self._ended_early(job, status)
+            else:
                 over_since = None
-            elif over_since is None:
-                over_since = time.monotonic()
-            elif time.monotonic() - over_since > LATE_SECONDS and found is not None:
-                return self._ended_early(job, status)
             _pause(hear)
 
     def _look(self, offsets: Mapping[str, int]) -> dict[str, bytes] | None:

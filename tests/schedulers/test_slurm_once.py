@@ -103,9 +103,9 @@ class Slurm:
         jobs = self.folder / "jobs"
         return list(jobs.iterdir()) if jobs.exists() else []
 
-    def kill(self) -> None:
-        """Kill the job, as a node that runs out of memory would."""
-        os.killpg(int((self.folder / "pid-7").read_text()), signal.SIGKILL)
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to all processes of the job."""
+        os.killpg(int((self.folder / "pid-7").read_text()), number)
 
 
 @pytest.fixture
@@ -216,14 +216,15 @@ def test_what_slurm_refuses_is_told(slurm: Slurm, name: str) -> None:
         ("CANCELLED", r"SLURM job 7_0 was cancelled\. Change"),
     ],
 )
-def test_a_job_that_ends_early_is_told(slurm: Slurm, state: str, words: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_job_that_ends_early_is_told(slurm: Slurm, state: str, words: str, number: int) -> None:
     (slurm.folder / "state").write_text(state)
     heard = bytearray()
 
     def hear(chunk: bytes) -> None:
         if b"ready" in heard and not chunk:
             with suppress(ProcessLookupError):
-                slurm.kill()
+                slurm.kill(number)
         heard.extend(chunk)
 
     with pytest.raises(SchedulerError, match=rf"did not get to its end: .*{words}"):
