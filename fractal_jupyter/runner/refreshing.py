@@ -102,9 +102,11 @@ def _looked_at(
     builder = reader if Capability.RUN_ANY in reader.capabilities else LocalHost()
     python = group.request["python"]
     found = inspect_package(builder, python=python, package=group.request["package"])
-    if (found.lock.to_document(), found.root) == (group.lock, group.package_root):
+    entries, values = entries_of(found), values_of(found)
+    known = [task.entry for task in store.task_groups.tasks(group.id)]
+    if entries == known and all(getattr(group, name) == value for name, value in values.items()):
         return group
-    return store.task_groups.replace_tasks(group.id, entries_of(found), **values_of(found))
+    return store.task_groups.replace_tasks(group.id, entries, **values)
 
 
 def _source_of(group: TaskGroupRecord, profile: Profile) -> SourceFolder:

@@ -193,9 +193,6 @@ def test_no_job_is_submitted_to_what_goes_at_that_moment(fractal: Fractal) -> No
 def test_it_goes_on_when_who_asked_for_it_dies(fractal: Fractal, index: PackageIndex) -> None:
     make_task_wheel(index.folder)
     index.gate.clear()
-    asks = (
-        "import sys; from fractal_jupyter import Fractal; Fractal(sys.argv[1]).collect('my-tasks')"
-    )
     starter = subprocess.Popen(
         [sys.executable, "-c", COLLECT, fractal.url],
         stdout=subprocess.DEVNULL,
@@ -268,9 +265,6 @@ def test_what_cannot_be_cancelled_says_so(fractal: Fractal) -> None:
 def test_interrupting_the_cell_cancels_it(fractal: Fractal, index: PackageIndex) -> None:
     make_task_wheel(index.folder)
     index.gate.clear()
-    asks = (
-        "import sys; from fractal_jupyter import Fractal; Fractal(sys.argv[1]).collect('my-tasks')"
-    )
     cell = subprocess.Popen(
         [sys.executable, "-c", COLLECT, fractal.url],
         stdout=subprocess.DEVNULL,
