@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.common import Row, run_benchmark, say, scratch_folder, timed
 from fractal_jupyter.environment import build_environment, job_environment
+from fractal_jupyter.environments.lock import Lock
 from fractal_jupyter.environments.spec import BuildRequest, parse_requirement
 from fractal_jupyter.environments.uv import find_uv
 from fractal_jupyter.environments.venv import VenvBuilder
@@ -37,6 +38,7 @@ class Ours:
         imported: when its first task had been imported.
         compiled: when all its bytecode was there.
         size: the size of its files.
+        lock: what is in it.
     """
 
     folder: Path
@@ -44,10 +46,11 @@ class Ours:
     imported: float
     compiled: float
     size: int
+    lock: Lock
 
 
 def measure(options: argparse.Namespace) -> Sequence[Row]:
-    """Build cold, warm, and warm without bytecode, each with ours and with pip."""
+    """Build cold, warm, and warm without bytecode, with ours and pip; build again from locks."""
     package = options.package
     with scratch_folder() as scratch:
         cold = build(scratch, "cold", package)
@@ -55,8 +58,11 @@ def measure(options: argparse.Namespace) -> Sequence[Row]:
         warm = build(scratch, "warm", package)
         against_warm = pip_build(scratch, "pip-warm", package, first_task(cold))
         added = added_bytes(warm.folder, cold.folder)
+        rebuilt = build(scratch, "rebuilt", package, lock=warm.lock)
         shutil.rmtree(scratch / "cache" / "bytecode")
         uncompiled = build(scratch, "uncompiled", package)
+        shutil.rmtree(scratch / "cache")
+        rebuilt_cold = build(scratch, "rebuilt-cold", package, lock=warm.lock)
     what = f"{package} until its first task is imported"
     return [
         Row(
@@ -96,15 +102,30 @@ def measure(options: argparse.Namespace) -> Sequence[Row]:
             limit=10,
             note=f"of {warm.size / 1e6:.0f} MB; the rest is shared with the first",
         ),
+        Row(
+            what="built again from its lock, caches warm; collected",
+            ours=rebuilt.imported,
+            against=warm.imported,
+            target="faster",
+            limit=1,
+        ),
+        Row(
+            what="built again from its lock, caches cold; collected",
+            ours=rebuilt_cold.imported,
+            against=cold.imported,
+            target="faster",
+            limit=1,
+        ),
     ]
 
 
-def build(scratch: Path, name: str, package: str) -> Ours:
+def build(scratch: Path, name: str, package: str, *, lock: Lock | None = None) -> Ours:
     """Build an environment with ours; the caches are those of the builds before."""
     folder = scratch / name
     builder = VenvBuilder(LocalHost(), uv=find_uv(), cache_dir=str(scratch / "cache"))
     version = "{}.{}".format(*sys.version_info[:2])
-    request = BuildRequest(parse_requirement(package), sys.executable, version, str(folder))
+    spec = parse_requirement(package)
+    request = BuildRequest(spec, sys.executable, version, str(folder), lock=lock)
     start = time.perf_counter()
     built = builder.build(request, log=str)
     usable = time.perf_counter() - start
@@ -116,7 +137,7 @@ def build(scratch: Path, name: str, package: str) -> Ours:
         time.sleep(0.05)
     compiled = time.perf_counter() - start
     say(f"ours, {name}: built {usable:.1f} s, imported {imported:.1f} s, bytecode {compiled:.1f} s")
-    return Ours(folder, built.python, imported, compiled, built.size_bytes)
+    return Ours(folder, built.python, imported, compiled, built.size_bytes, built.lock)
 
 
 def pip_build(scratch: Path, name: str, package: str, module: str) -> float:
