@@ -60,8 +60,7 @@ class PixiProject:
         manifest: the path, in the archive, of the file that describes the project.
         text: the content of that file.
         has_lock: whether there is a `pixi.lock` beside it.
-        package: the name of the package that is the project, or else that the archive is named
-            after.
+        packages: what the task package may be called: as the project, or as the archive.
         version: its version; None where that is not said.
     """
 
@@ -69,7 +68,7 @@ class PixiProject:
     manifest: str
     text: str
     has_lock: bool
-    package: str
+    packages: tuple[str, ...]
     version: str | None
 
 
@@ -108,7 +107,7 @@ def read_project(archive: Path) -> PixiProject:
         manifest=manifest,
         text=text,
         has_lock=posixpath.join(posixpath.dirname(manifest), _LOCK_FILE) in files,
-        package=str(said.get("name") or named["name"]),
+        packages=tuple(dict.fromkeys(filter(None, (said.get("name"), named["name"])))),
         version=said.get("version") or named["version"],
     )
 
@@ -274,7 +273,7 @@ class PixiRequest:
             into the environment.
         config: the pixi settings of the resource.
         version: which of its versions of pixi; None: the default one.
-        package: the name of the task package, if it is not the project itself.
+        package: the name of the task package; None: that of the project, or of the archive.
         use_lock_file: whether to install what the `pixi.lock` in the archive says, if there is
             one; otherwise pixi solves anew.
         cache_dir: the folder of pixi's cache on the host; None: pixi's own choice.
@@ -320,15 +319,15 @@ class PixiBuilder:
             HostError: the host does not do what it should.
         """
         project = read_project(request.archive)
-        package = request.package or project.package
-        document = _document(request, project, package=package, wait=wait)
+        packages = (request.package,) if request.package else project.packages
+        document = _document(request, project, packages=packages, wait=wait)
         argv, stdin = program(request.interpreter, "pixi", document)
         listener = Listener(log, pulse)
         result = self._run(argv, stdin=stdin, on_output=listener.hear)
         if listener.failure is not None:
             reason = listener.failure["reason"]
             output = without_passwords(listener.failure["output"])
-            raise _error(reason, output, request, package)
+            raise _error(reason, output, request, packages[-1])
         if listener.built is None:
             raise self._no_answer(request, result)
         try:
@@ -359,7 +358,7 @@ def _directly_on(host: Host) -> Run:
 
 
 def _document(
-    request: PixiRequest, project: PixiProject, *, package: str, wait: bool
+    request: PixiRequest, project: PixiProject, *, packages: tuple[str, ...], wait: bool
 ) -> dict[str, Any]:
     """Return a request as the program on the host wants it."""
     config = request.config
@@ -370,20 +369,20 @@ def _document(
     content = project.archive.read_bytes()
     version = request.version or config.default_version
     what = [
-        *(hashlib.sha256(content).hexdigest(), package, version, request.use_lock_file),
+        *(hashlib.sha256(content).hexdigest(), packages, version, request.use_lock_file),
         *(config.DEFAULT_ENVIRONMENT, config.DEFAULT_PLATFORM),
     ]
     return {
         "identity": hashlib.sha256(json.dumps(what).encode()).hexdigest(),
         "requirements": [project.archive.name],
         "pins_after": [],
-        "package": package,
         "folder": request.folder,
         "lock": request.lock and request.lock.to_document(),
         "share": request.share,
         "wait": wait,
         **dict.fromkeys(("uv", "cache", "wheel", "source")),
         "pixi": {
+            "packages": packages,
             "home": _home(config, version),
             "archive": base64.b64encode(content).decode(),
             "manifest": project.manifest,

@@ -299,6 +299,16 @@ def test_a_project_may_be_described_by_pixi_toml_at_the_top(bench: Bench) -> Non
     assert bench.build(package=None).version == "1.0"
 
 
+def test_the_task_package_is_the_project_or_what_the_archive_is_called(bench: Bench) -> None:
+    assert bench.build(package=None).package_name == "my-tasks"
+    make_task_wheel(bench.channel, "my-project")
+    manifest = "project-0.1/pyproject.toml"
+    bench.files[manifest] = bench.files[manifest].replace(
+        "my-tasks =", 'my-project = "==1.0"\nmy-tasks ='
+    )
+    assert bench.build("other", package=None).package_name == "my-project"
+
+
 # In a job
 
 
@@ -406,10 +416,11 @@ def test_failures_are_told_and_leave_nothing(bench: Bench) -> None:
 def test_reads_what_is_in_an_archive(bench: Bench, tmp_path: Path) -> None:
     project = read_project(bench.archive)
     assert project.manifest == "project-0.1/pyproject.toml"
-    assert (project.package, project.version, project.has_lock) == ("my-project", "0.1", False)
+    assert project.packages == ("my-project", "my-tasks")
+    assert (project.version, project.has_lock) == ("0.1", False)
     top = pack(tmp_path / "tasks-2.0.tar.gz", {"pixi.toml": "[workspace]\n", "pixi.lock": ""})
     project = read_project(top)
-    assert (project.package, project.version, project.has_lock) == ("tasks", "2.0", True)
+    assert (project.packages, project.version, project.has_lock) == (("tasks",), "2.0", True)
 
 
 @pytest.mark.parametrize(
@@ -462,7 +473,7 @@ def test_refuses_what_is_no_archive(tmp_path: Path) -> None:
 
 
 def project_of(text: str) -> PixiProject:
-    return PixiProject(Path("x-1.tar.gz"), "pixi.toml", text, False, "x", "1")
+    return PixiProject(Path("x-1.tar.gz"), "pixi.toml", text, False, ("x",), "1")
 
 
 def test_a_project_that_cannot_be_slimmed_with_certainty_stays() -> None:

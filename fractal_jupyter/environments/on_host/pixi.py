@@ -35,7 +35,8 @@ compileall.compile_dir(sys.argv[1], quiet=2, workers=0, rx=re.compile(r"/\\.pixi
 def main(document: Mapping[str, Any]) -> int:
     """Build the environment that the request describes, or find it built already.
 
-    The request: as that of `build`, without what is about installers; and `pixi`, see `Pixi`.
+    The request: as that of `build`, without what is about installers; and `pixi`, with `packages`
+    (the names that the task package may have) and what `Pixi` needs.
     """
     return perform(document, PixiBuild)
 
@@ -51,6 +52,21 @@ class PixiBuild(Build):
 
     def _make_installer(self) -> Pixi:
         return Pixi(self._request, self._folder, self._run)
+
+    def _inspect(self) -> dict[str, Any]:
+        """Look for the task package by the names that it may have."""
+        *first, last = self._request["pixi"]["packages"]
+        for name in first:
+            try:
+                return self._inspect_package(name)
+            except Failure as failure:
+                if failure.reason != "not-installed":
+                    raise
+        return self._inspect_package(last)
+
+    def _inspect_package(self, name: str) -> dict[str, Any]:
+        self._request = {**self._request, "package": name}
+        return super()._inspect()
 
     def _complete_lock(self, lock: dict[str, Any], hashes: Mapping[str, list[str]]) -> None:
         lock["pixi"] = self._installer.pixi_lock()
