@@ -71,6 +71,11 @@ class PixiProject:
     packages: tuple[str, ...]
     version: str | None
 
+    @property
+    def package(self) -> str:
+        """What the task package is called, as far as can be told before it is installed."""
+        return self.packages[0]
+
 
 def read_project(archive: Path) -> PixiProject:
     """Look into the archive of a pixi project.
