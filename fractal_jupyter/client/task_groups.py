@@ -12,8 +12,7 @@ from fractal_jupyter.environments.lock import Lock, parse_lock
 from fractal_jupyter.runner.activities.cleaning import (
     Unused,
     begin_cleaning,
-    look,
-    sites_with_environments,
+    look_everywhere,
 )
 from fractal_jupyter.runner.activities.collecting import begin_collection
 from fractal_jupyter.runner.activities.custom import CustomRequest, begin_custom
@@ -240,20 +239,15 @@ class TaskGroups:
         from fractal_jupyter.display.html import unused_html
         from fractal_jupyter.display.text import unused_text
 
-        sites = sites_with_environments(self._store)
-        found = [look(self._store, site, unused_for=unused_for) for site in sites]
+        found = look_everywhere(self._store, unused_for=unused_for)
         unused = sorted(
             (each for one in found for each in one.unused),
             key=lambda each: (each.kind == "unknown", -each.frees),
         )
         if not dry_run:
-            for each in unused:
-                if each.task_group_id is not None:
-                    group = self._store.task_groups.get(each.task_group_id)
-                    TaskGroup(self._store, group).deactivate()
-            for site in sites:
-                title = f"Cleaning {site.tasks_dir}"
-                begun = begin_cleaning(self._store, site)
+            for one in found:
+                title = f"Cleaning {one.site.tasks_dir}"
+                begun = begin_cleaning(self._store, one)
                 see_to_it(self._store, title, begun, done=lambda _: "clean")
         saved = sum(one.usage.saved_bytes for one in found)
         return Listing(

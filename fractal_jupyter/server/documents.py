@@ -15,6 +15,7 @@ from fractal_jupyter.client.workflows import TaskUpdate
 from fractal_jupyter.display.pace import average, run_seconds
 from fractal_jupyter.models.images import Image
 from fractal_jupyter.models.manifest import TaskEntry
+from fractal_jupyter.runner.activities.cleaning import Cleanable
 from fractal_jupyter.server.problems import FieldProblem
 from fractal_jupyter.store.records import (
     ActivityRecord,
@@ -217,6 +218,35 @@ class TaskGroupDocument(Answer):
         """Make it of a task group and its tasks."""
         fields = {name: getattr(record, name) for name in cls.model_fields if name != "tasks"}
         return cls(**fields, tasks=[task.name for task in tasks])
+
+
+class UnusedItem(Answer):
+    """Something that nothing uses; `unknown` is what this store does not know, and never removes.
+
+    `frees` is what removing it frees.
+    """
+
+    kind: Literal["task group", "leftover", "cache", "unknown"]
+    what: str
+    resource: str
+    folder: str
+    frees: int
+    task_group_id: int | None
+
+
+class UnusedDocument(Answer):
+    """What nothing uses, and what environments would take in addition if they shared nothing."""
+
+    items: list[UnusedItem]
+    saved_bytes: int
+
+    @classmethod
+    def of(cls, found: Sequence[Cleanable]) -> Self:
+        """Make it of what was found."""
+        return cls(
+            items=[UnusedItem.model_validate(each) for one in found for each in one.unused],
+            saved_bytes=sum(one.usage.saved_bytes for one in found),
+        )
 
 
 class PackageDocument(Answer):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tornado.httpclient import HTTPResponse
 
 from fractal_jupyter import Fractal
@@ -28,7 +30,7 @@ def read(response: HTTPResponse, status: int = 200) -> Any:
 async def over(call: Call, activity: dict[str, Any], *, seconds: float = 120) -> dict[str, Any]:
     """The activity when it is over."""
     deadline = time.monotonic() + seconds
-    while activity["status"] == "ongoing":
+    while activity["status"] in ("pending", "ongoing"):
         assert time.monotonic() < deadline, activity
         await asyncio.sleep(0.05)
         activity = read(await call("GET", f"activities/{activity['id']}"))
@@ -106,9 +108,60 @@ async def test_collecting(fractal: Fractal, call: Call, tmp_path: Path) -> None:
     tail = await call("GET", f"activities/{first.id}/log", tail="true", limit=10)
     assert tail.body.decode() == first.log[-10:]
     assert "already" in second.log
-    failing = read(await call("POST", "task_groups", {"requirement": "/none.whl"}), 202)
-    failed = await over(call, failing)
-    assert (failed["status"], "none.whl" in failed["error"]) == ("failed", True), failed
+    refused = await call("POST", "task_groups", {"requirement": "/none.whl"})
+    assert (refused.code, b"none.whl" in refused.body) == (422, True)
+
+
+async def test_the_life_of_a_task_group(fractal: Fractal, call: Call, tmp_path: Path) -> None:
+    wheel = make_task_wheel(tmp_path)
+    content = base64.b64encode(wheel.read_bytes()).decode()
+    sent = read(await call("POST", "packages", {"name": wheel.name, "content": content}), 201)
+    wheel.unlink()
+    body = {"requirement": sent["requirement"]}
+    collected = await over(call, read(await call("POST", "task_groups", body), 202))
+    place = f"task_groups/{collected['task_group_id']}"
+    lock = await call("GET", f"{place}/lock")
+    assert lock.headers["Content-Type"].startswith("text/plain")
+    assert f"# wheel: {wheel.name} {sent['sha256']}" in lock.body.decode()
+    for verb, active in (("deactivate", False), ("reactivate", True)):
+        ended = await over(call, read(await call("POST", f"{place}/{verb}"), 202))
+        assert ended["status"] == "OK", ended["error"]
+        group = read(await call("GET", place))
+        assert (group["active"], group["origin"]) == (active, "wheel")
+    assert (await call("POST", f"{place}/reactivate")).code == 409
+    custom = {"package": "my-tasks", "python": fractal.task_groups.get("my-tasks").python}
+    ended = await over(call, read(await call("POST", "task_groups/custom", custom), 202))
+    assert ended["status"] == "OK", ended["error"]
+    own = f"task_groups/{ended['task_group_id']}"
+    assert (await call("GET", f"{own}/lock")).code == 409
+    assert (await over(call, read(await call("DELETE", own), 202)))["status"] == "OK"
+    fractal.workflows.create("w", steps=[{"task": "Do it"}])
+    refused = await call("DELETE", place)
+    assert (refused.code, b"used by the workflow 'w'" in refused.body) == (409, True)
+    fractal.workflows.remove("w")
+    unused = read(await call("GET", "task_groups/unused", unused_for="0"))
+    assert [each["what"] for each in unused["items"] if each["kind"] == "task group"] == [
+        "my-tasks 1.0"
+    ]
+    for activity in read(await call("POST", "task_groups/clean", {"unused_for": 0}), 202)["items"]:
+        assert (await over(call, activity))["status"] == "OK"
+    assert not read(await call("GET", place))["active"]
+    done = read(await call("POST", f"activities/{collected['id']}/cancel"), 202)
+    assert (done["status"], done["cancel_requested"]) == ("OK", False)
+    assert (await over(call, read(await call("DELETE", place), 202)))["status"] == "OK"
+    assert (await call("GET", place)).code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": "../x.whl", "content": ""},
+        {"name": "x.py", "content": ""},
+        {"name": "x-1-py3-none-any.whl", "content": "not base64!"},
+    ],
+)
+async def test_what_is_no_package_is_not_kept(call: Call, body: dict[str, str]) -> None:
+    assert (await call("POST", "packages", body)).code == 400
 
 
 async def test_tasks(fractal: Fractal, call: Call) -> None:

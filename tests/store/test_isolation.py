@@ -27,6 +27,7 @@ def alices(shared_store: SharedStore) -> Iterator[Store]:
     store = Store(shared_store.url("alice"))
     store.add_first_resource({"name": "r"}, {"name": "p"})
     add_toy_tasks(store)
+    store.environments.remember({"package": "toy-tasks"})
     store.activities.begin(action="collect", subject="x")
     store.workflows.add("w", [])
     job = add_job(store)
@@ -76,7 +77,7 @@ def test_no_table_shows_or_gives_up_a_row_of_somebody_else(
     shared_store: SharedStore, alices: Store, bob: psycopg.Connection
 ) -> None:
     tables = tables_of(shared_store)
-    assert len(tables) == 14
+    assert len(tables) == 15
     for table in tables:
         counted = f"SELECT count(*) FROM {table}"
         ((there,),) = shared_store.execute(counted)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Literal
 
 from fractal_jupyter.environments.usage import Usage, survey_usage, sweep
+from fractal_jupyter.errors import InUse
 from fractal_jupyter.runner.activities.building import clear
 from fractal_jupyter.runner.activities.doing import Doing, Outcome
 from fractal_jupyter.runner.activities.process import start
@@ -53,14 +54,25 @@ class Unused:
 
 @dataclass(frozen=True, slots=True)
 class Cleanable:
-    """What could be removed in the folder of environments of a site."""
+    """What could be removed in the folder of environments of a site.
+
+    Attributes:
+        site: Where.
+        usage: What is there.
+        unused: What of it nothing uses.
+    """
 
     site: Site
     usage: Usage
     unused: tuple[Unused, ...]
 
 
-def sites_with_environments(store: Store) -> list[Site]:
+def look_everywhere(store: Store, *, unused_for: float) -> list[Cleanable]:
+    """Look at each folder of environments that a task group of the store is in; see `look`."""
+    return [look(store, site, unused_for=unused_for) for site in _sites(store)]
+
+
+def _sites(store: Store) -> list[Site]:
     """Each folder of environments that a task group of the store is in, once."""
     found: dict[tuple[int, str], Site] = {}
     for group in store.task_groups.all():
@@ -130,37 +142,45 @@ def _is_idle(group: TaskGroupRecord, days: float) -> bool:
     return time.time() - (group.last_used or group.created) > days * SECONDS_PER_DAY
 
 
-def begin_cleaning(store: Store, site: Site) -> tuple[ActivityRecord, bool]:
-    """See that leftovers, and what of the cache nothing shares, are removed.
+def begin_cleaning(store: Store, found: Cleanable) -> tuple[ActivityRecord, bool]:
+    """See that what was found is removed; task groups are deactivated.
 
     Returns:
         The activity, and whether it is a new one.
 
     Raises:
-        InUse: Something else is being done to that cache.
+        InUse: Something else is being done to the cache of that site.
     """
+    site = found.site
+    groups = [each.task_group_id for each in found.unused if each.task_group_id is not None]
     return start(
         store,
         action="clean",
         subject=site.tasks_dir,
-        request={"profile": site.profile_name},
+        request={"profile": site.profile_name, "task_groups": groups},
         place=place_of(site.resource_id, site.cache),
     )
 
 
 def perform(doing: Doing) -> Outcome:
-    """Remove the leftovers of a folder of environments, and what of the cache nothing shares."""
+    """Deactivate task groups; remove leftovers, and what of the cache nothing shares."""
     store = doing.store
     site = site_of(store, store.profiles.get(doing.request["profile"]))
     _, python = site.resource.python_interpreter()
+    for key in doing.request["task_groups"]:
+        try:
+            store.task_groups.deactivate(key)
+        except InUse as error:
+            doing.log(f"{error} It stays.")
     for group in _without_environment(store, site):
+        doing.log(f"Removing {group.folder}")
         clear(site.builder, group.folder)
     swept = sweep(site.builder, python=python, tasks_dir=site.tasks_dir)
     for leftover in swept.leftovers:
         doing.log(f"Removed {leftover}")
     if swept.busy:
         doing.log("An environment is being built: the cache is left as it is. Clean again later.")
-    doing.log(f"{swept.freed_bytes / 1e6:.0f} MB are free again.")
+    doing.log(f"{swept.freed_bytes / 1e6:.0f} MB of leftovers and of the cache are free again.")
     return Outcome(result=asdict(swept))
 
 

@@ -135,6 +135,8 @@ def _of_project(store: Store, request: CollectionRequest, site: Site) -> Recipe:
         "version": project.version,
         "archive": keep_file(store, path),
         "pixi_version": version,
+        "environment": config.DEFAULT_ENVIRONMENT,
+        "platform": config.DEFAULT_PLATFORM,
     }
     return _placed(recipe, site, version=project.version or "project")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import Field
 
 from fractal_jupyter.errors import Ambiguous, InvalidDocument
+from fractal_jupyter.runner.activities.cleaning import begin_cleaning, look_everywhere
 from fractal_jupyter.runner.activities.collecting import begin_collection
 from fractal_jupyter.runner.activities.custom import CustomRequest, begin_custom
 from fractal_jupyter.runner.activities.deactivating import begin_deactivation
@@ -24,6 +25,7 @@ from fractal_jupyter.server.documents import (
     Items,
     PackageDocument,
     TaskGroupDocument,
+    UnusedDocument,
 )
 from fractal_jupyter.server.requests import Id
 from fractal_jupyter.server.route import Body, Query, Request, Route, Text
@@ -67,6 +69,18 @@ class Package(Body):
 
     name: str = Field(pattern=_PACKAGE_NAME.pattern)
     content: str
+
+
+class UnusedQuery(Query):
+    """How long is long."""
+
+    unused_for: float = Field(30, ge=0, description="Days that a task group was not used for.")
+
+
+class Cleaning(Body):
+    """How many days a task group must not have been used for, to be deactivated."""
+
+    unused_for: float = Field(30, ge=0)
 
 
 def list_task_groups(api: Api, request: Request[Query, None]) -> Items[TaskGroupDocument]:
@@ -159,6 +173,21 @@ def lock(api: Api, request: Request[Query, None]) -> Text:
         return Text(path.read_bytes())
 
 
+def list_unused(api: Api, request: Request[UnusedQuery, None]) -> UnusedDocument:
+    """List what of the environments on the disk nothing uses, and what removing it frees."""
+    return UnusedDocument.of(look_everywhere(api.store, unused_for=request.query.unused_for))
+
+
+def clean(api: Api, request: Request[Query, Cleaning]) -> Items[ActivityDocument]:
+    """Remove what nothing uses: an activity for each folder of environments.
+
+    Task groups are deactivated, and can be built again exactly. Environments that this store does
+    not know stay.
+    """
+    found = look_everywhere(api.store, unused_for=request.body.unused_for)
+    return Items(items=[ActivityDocument.of(begin_cleaning(api.store, one)[0]) for one in found])
+
+
 def _group(api: Api, request: Request[Query, None]) -> TaskGroupRecord:
     return api.store.task_groups.get(request.ids["task_group"])
 
@@ -206,6 +235,25 @@ ROUTES = (
         resource=RESOURCE,
         body=CustomCollection,
         answer=ActivityDocument,
+        status=202,
+        slow=True,
+    ),
+    Route(
+        method="GET",
+        path="/task_groups/unused",
+        call=list_unused,
+        resource=RESOURCE,
+        query=UnusedQuery,
+        answer=UnusedDocument,
+        slow=True,
+    ),
+    Route(
+        method="POST",
+        path="/task_groups/clean",
+        call=clean,
+        resource=RESOURCE,
+        body=Cleaning,
+        answer=Items[ActivityDocument],
         status=202,
         slow=True,
     ),
