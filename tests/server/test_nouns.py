@@ -157,11 +157,13 @@ async def test_the_life_of_a_task_group(fractal: Fractal, call: Call, tmp_path: 
     [
         {"name": "../x.whl", "content": ""},
         {"name": "x.py", "content": ""},
+        {"name": "x.whl/../y.whl", "content": ""},
+        {"name": "x.whl\n", "content": ""},
         {"name": "x-1-py3-none-any.whl", "content": "not base64!"},
     ],
 )
 async def test_what_is_no_package_is_not_kept(call: Call, body: dict[str, str]) -> None:
-    assert (await call("POST", "packages", body)).code == 400
+    assert (await call("POST", "packages", body)).code == 422
 
 
 async def test_tasks(fractal: Fractal, call: Call) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 import tempfile
 from pathlib import Path
 
@@ -33,7 +32,7 @@ from fractal_jupyter.store.records import ProfileRecord, TaskGroupRecord, TaskRe
 
 RESOURCE = "fractal:task_groups"
 # What a browser may send: wheels, lock files and project archives, under a plain name.
-_PACKAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,200}\.(whl|lock|tar\.gz)", re.ASCII)
+_PACKAGE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+!-]{0,200}\.(whl|lock|tar\.gz)$"
 
 
 class Collection(Body):
@@ -67,7 +66,7 @@ class CustomCollection(Body):
 class Package(Body):
     """A wheel, a lock file, or a pixi project: its name, and its content in base64."""
 
-    name: str = Field(pattern=_PACKAGE_NAME.pattern)
+    name: str = Field(pattern=_PACKAGE_NAME)
     content: str
 
 
