@@ -89,12 +89,6 @@ _BUILD_FAILURES: dict[str, tuple[type[FractalError], str]] = {
         "uv was copied to {output}, and is not there any more. Collect again.",
     ),
     "no-tool": (CollectionError, "The installer cannot be started: {output}"),
-    "other-patch": (
-        InterpreterError,
-        "The environment of {package} was recorded with Python {lock.python}, and {python} is "
-        "Python {output} now. Give an interpreter of that version in tasks_python_config of the "
-        "resource; or collect the package anew, if another one will do.",
-    ),
     "other-platform": (
         CollectionError,
         "The environment of {package} was recorded on {lock.platform}, and this is {output}: its "
