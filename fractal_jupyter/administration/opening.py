@@ -11,9 +11,15 @@ from fractal_jupyter.store.store import Store
 
 @dataclass(slots=True)
 class AdministratorsFiles:
-    """The files of an administrator, and the store that they are brought into."""
+    """The files of an administrator, and the store that they are brought into.
+
+    Attributes:
+        store: The store.
+        problems: What of them cannot be used, and why, as of the last time.
+    """
 
     store: Store
+    problems: tuple[str, ...] = ()
     _seen: Files | None = None
 
     def bring(self) -> list[str]:
@@ -29,7 +35,7 @@ class AdministratorsFiles:
         problems = list(files.problems)
         if files.resources or self._knows_some():
             problems = bring(self.store, files)
-        self._seen = files
+        self._seen, self.problems = files, tuple(problems)
         return problems
 
     @property

@@ -76,7 +76,10 @@ class Page(Answer, Generic[T]):
 
 
 class ServerDocument(Answer):
-    """What a client has to know before anything else."""
+    """What a client has to know before anything else.
+
+    `problems` are what of the administrator's files cannot be used, and why.
+    """
 
     version: str
     user: str
@@ -85,6 +88,7 @@ class ServerDocument(Answer):
     page_size: int
     largest_page: int
     log_page_bytes: int
+    problems: list[str]
 
 
 class SchemasDocument(Answer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,22 @@ async def test_what_an_administrator_gave_says_so(fractal: Fractal, call: Call) 
             connection.execute(sa.update(table).values(source="/etc/jupyter/fractal/one.json"))
     for path in ("resources/1", "profiles/1"):
         assert (await read(call, path))["source"] == "/etc/jupyter/fractal/one.json"
+
+
+@pytest.mark.filterwarnings("ignore::fractal_jupyter.errors.AdministratorsFileWarning")
+async def test_what_of_an_administrators_files_is_wrong_is_told(
+    fractal: Fractal, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await read(call, "server"))["problems"] == []
+    folder = tmp_path / "etc" / "fractal" / "cluster"
+    folder.mkdir(parents=True)
+    (folder / "resource.json").write_text("{")
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(tmp_path / "etc"))
+    for _ in range(2):
+        (problem,) = (await read(call, "server"))["problems"]
+        assert str(folder / "resource.json") in problem
+    (folder / "resource.json").unlink()
+    assert (await read(call, "server"))["problems"] == []
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ class AnyObject(RootModel[dict[str, Any]]):
 
 def about(api: Api, request: Request[Query, None]) -> ServerDocument:
     """Say who and what this server is."""
+    api.fractal._bring_files()
     name = api.fractal.profile
     return ServerDocument(
         version=__version__,
@@ -35,6 +36,7 @@ def about(api: Api, request: Request[Query, None]) -> ServerDocument:
         page_size=api.page_size,
         largest_page=api.largest_page,
         log_page_bytes=api.log_page_bytes,
+        problems=list(api.fractal._files.problems),
     )
 
 
