@@ -49,6 +49,7 @@ from fractal_jupyter.store.records import (
     JobRecord,
     ProfileRecord,
     ResourceRecord,
+    StepRecord,
     TaskGroupRecord,
     TaskRecord,
 )
@@ -120,20 +121,52 @@ def submit(store: Store, request: JobRequest) -> JobRecord:
 
 
 def retry(store: Store, key: int, *, meta: Mapping[str, Any]) -> JobRecord:
-    """Submit again what of a job did not succeed, perhaps with more than its units had before."""
+    """Submit again what of a job did not succeed, perhaps with more than its units had before.
+
+    Raises:
+        NotAllowed: The job is not over, or what it ran in is not there any more.
+        FractalError: What is asked for cannot be had, or a source folder cannot be used as it is.
+    """
     job = store.jobs.get(key)
     changed = parse_step({"task": job.name, "meta": dict(meta)}).meta
+    left = [step for step in store.jobs.steps(key) if step.status != "done"]
     if changed:
         backend = backend_of(job)
-        for step in store.jobs.steps(key):
-            if step.status != "done":
-                entry = TaskEntry.model_validate(step.request["entry"])
-                parts = ("meta_non_parallel", "meta_parallel")
-                metas = {part: {**step.request[part], **changed} for part in parts}
-                _check_needs(backend, entry, metas, job.request)
-    record = store.jobs.request_retry(key, meta=changed)
+        for step in left:
+            entry = TaskEntry.model_validate(step.request["entry"])
+            parts = ("meta_non_parallel", "meta_parallel")
+            metas = {part: {**step.request[part], **changed} for part in parts}
+            _check_needs(backend, entry, metas, job.request)
+    found = {step.position: _refreshed_again(store, job, step) for step in left}
+    record = store.jobs.request_retry(
+        key,
+        meta=changed,
+        task_groups={position: each.group.id for position, each in found.items()},
+        environments={
+            position: store.environments.remember(_environment(each))
+            for position, each in found.items()
+        },
+    )
     wake_supervisor(store)
     return record
+
+
+def _refreshed_again(store: Store, job: JobRecord, step: StepRecord) -> Refreshed:
+    """The task group that a step of a job ran in, as it is now; it may have been built again."""
+    place = (step.request["python"], step.request["package_root"])
+    for group in store.task_groups.all():
+        if group.active and (group.python, group.package_root) == place:
+            return refresh(
+                store,
+                group,
+                resource=parse_resource(job.request["resource"]),
+                profile=parse_profile(job.request["profile"]),
+            )
+    raise NotAllowed(
+        f"Step {step.position} of job {job.id} ran in the environment of {step.package} "
+        f"{step.version}, {step.request['python']}, which is not there any more: it was "
+        "deactivated or deleted. Reactivate it, or collect it again, and then retry."
+    )
 
 
 def prepare(store: Store, request: JobRequest) -> PreparedJob:

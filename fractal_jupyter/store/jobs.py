@@ -233,11 +233,26 @@ class Jobs:
             )
         return self.get(key)
 
-    def request_retry(self, key: int, *, meta: Mapping[str, Any] | None = None) -> JobRecord:
-        """Submit again what of a job did not succeed; raises `NotAllowed` while it is active.
+    def request_retry(
+        self,
+        key: int,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        task_groups: Mapping[int, int] | None = None,
+        environments: Mapping[int, str] | None = None,
+    ) -> JobRecord:
+        """Submit again what of a job did not succeed.
 
-        `meta` is laid over what the steps that are left ask for.
+        Args:
+            key: The id of the job.
+            meta: Laid over what the steps that are left ask for.
+            task_groups: The ids of what these steps run in now, by the position of the step.
+            environments: The digests of that, by the position of the step.
+
+        Raises:
+            NotAllowed: The job is not over, or one of the task groups is not active any more.
         """
+        groups = task_groups or {}
         with self._database.write() as connection:
             job = connection.execute(sa.select(jobs).where(jobs.c.id == key)).one_or_none()
             if job is None:
@@ -257,8 +272,8 @@ class Jobs:
                     **_another_run(jobs),
                 )
             )
-            if meta:
-                _change_meta(connection, key, meta)
+            use(connection, set(groups.values()))
+            _change_requests(connection, key, meta or {}, groups, environments or {})
             connection.execute(
                 sa.update(steps)
                 .where(steps.c.job_id == key, steps.c.status.in_(["failed", "cancelled"]))
@@ -324,14 +339,27 @@ def _another_run(table: sa.Table) -> dict[str, Any]:
     return {"started": None, "ended": None, "seconds_before": table.c.seconds_before + took}
 
 
-def _change_meta(connection: sa.Connection, key: int, meta: Mapping[str, Any]) -> None:
-    """Lay a meta over that of the steps of a job that are not done."""
+def _change_requests(
+    connection: sa.Connection,
+    key: int,
+    meta: Mapping[str, Any],
+    groups: Mapping[int, int],
+    environments: Mapping[int, str],
+) -> None:
+    """Change what the steps of a job that are not done ask for, and what they run in."""
     left = sa.select(steps).where(steps.c.job_id == key, steps.c.status != "done")
     for step in connection.execute(left).all():
-        parts = ("meta_non_parallel", "meta_parallel")
-        request = {**step.request, **{part: {**step.request[part], **meta} for part in parts}}
+        request = dict(step.request)
+        if meta:
+            for part in ("meta_non_parallel", "meta_parallel"):
+                request[part] = {**request[part], **meta}
+        if step.position in groups:
+            request["task_group_id"] = groups[step.position]
         connection.execute(
             sa.update(steps)
             .where(steps.c.job_id == key, steps.c.position == step.position)
-            .values(request=request)
+            .values(
+                request=request,
+                environment=environments.get(step.position, step.environment),
+            )
         )

@@ -183,6 +183,28 @@ def test_a_job_at_work_keeps_its_environment(fractal: Fractal, index: PackageInd
         job.environment(7)
 
 
+def test_a_retry_needs_the_environment_that_the_job_ran_in(
+    fractal: Fractal, index: PackageIndex
+) -> None:
+    flag = index.folder / "go on"
+    fails = f"import pathlib, sys\nsys.exit(not pathlib.Path({str(flag)!r}).exists())\n"
+    make_wheel(
+        index.folder, "my-tasks", manifest_text=json.dumps(manifest()), files={"do_it.py": fails}
+    )
+    group = fractal.collect("my-tasks==1.0")
+    job = fractal.submit("Do it", make_dataset(fractal, 1)).wait(60)
+    assert job.status == "failed"
+    flag.touch()
+    group.deactivate()
+    with pytest.raises(NotAllowed, match=r"environment of my-tasks 1\.0, .* not there any more"):
+        job.retry()
+    assert job.status == "failed"
+    group.delete()
+    # Another id perhaps, and the same environment.
+    fractal.collect("my-tasks==1.0")
+    assert job.retry().wait(60).status == "done"
+
+
 def test_no_job_is_submitted_to_what_goes_at_that_moment(fractal: Fractal) -> None:
     group = fractal.task_groups.get("toy-tasks")
     fractal._store.task_groups.deactivate(group.id)
