@@ -55,7 +55,14 @@ class Slurm:
         self._bin.mkdir(parents=True)
         self._write("scontrol", f"cat '{DATA}/scontrol/config.txt'")
         self._write("sacct", "exit 1")
-        self._write("scancel", f"kill -TERM -$(cat '{folder}'/pid-$1)")
+        self._write(
+            "scancel",
+            f"""
+            [ "$1" = --full ] && signal=TERM || signal=KILL
+            for job; do :; done
+            kill -$signal -$(cat '{folder}'/pid-$job)
+            """,
+        )
         self._write(
             "sbatch",
             f"""

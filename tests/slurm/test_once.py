@@ -12,6 +12,7 @@ from fractal_jupyter.environments.pixi import PixiBuilder
 from fractal_jupyter.errors import SchedulerError, SubmissionRejected
 from fractal_jupyter.hosts.ssh import SSHHost
 from fractal_jupyter.models.python_config import PixiSlurmConfig
+from fractal_jupyter.schedulers import slurm_once
 from fractal_jupyter.schedulers.slurm_once import SlurmOnce, once_options
 from tests.environments.conftest import system_python
 from tests.environments.packages import make_task_wheel
@@ -88,8 +89,9 @@ def test_a_job_that_is_interrupted_is_cancelled_and_its_command_tidies_up(
 
 
 def test_what_the_cluster_refuses_or_ends_is_told(
-    make_job: MakeJob, user_folder: Path, cluster: Cluster
+    make_job: MakeJob, user_folder: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(slurm_once, "LATE_SECONDS", 1.0)
     with pytest.raises(SubmissionRejected, match=r"did not accept the job: .*Change SLURM_CONFIG"):
         make_job(partition="nowhere").run(["true"])
     heard = bytearray()
