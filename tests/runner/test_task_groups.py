@@ -68,13 +68,15 @@ def begun(fractal: Fractal, action: str) -> ActivityRecord:
     return going_on()[0]
 
 
-def collect_aside(fractal: Fractal, requirement: str = "my-tasks==1.0") -> list[object]:
+def collect_aside(
+    fractal: Fractal, requirement: str = "my-tasks==1.0", *, pixi: bool = False
+) -> list[object]:
     """Collect in a thread; its result, an error included, comes into the list."""
     results: list[object] = []
 
     def run() -> None:
         try:
-            results.append(fractal.collect(requirement))
+            results.append(fractal.collect(requirement, pixi=pixi))
         except FractalError as error:
             results.append(error)
 
