@@ -21,7 +21,7 @@ MATCHER = "fractal_jupyter.magics"
 # The magic at the beginning of a line, perhaps with its result assigned.
 _START = re.compile(r"^\s*(?:[\w.\[\]'\"]+\s*=\s*)?%{1,2}fractal(?:\s+(?P<rest>.*))?$")
 _JOB_STATUSES = ("submitted", "running", "done", "failed", "cancelled")
-MOST_JOBS = 20
+MOST_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,10 @@ class Names:
             "tag": lambda: [tag for task in self.fractal.tasks.list() for tag in task.tags],
             "package": lambda: [g.package for g in self.fractal.task_groups.list()],
             "version": lambda: [str(g.version) for g in self.fractal.task_groups.list()],
-            "python": self._pythons,
+            "python": lambda: self._versions("tasks_python_config"),
+            "pixi": lambda: self._versions("tasks_pixi_config"),
+            "group": self._groups,
+            "activity": self._activities,
             "status": lambda: _JOB_STATUSES,
             "job": self._jobs,
         }
@@ -93,11 +96,19 @@ class Names:
         return [str(text) for text in said if text]
 
     def _jobs(self) -> list[str]:
-        return [*(str(j.id) for j in self.fractal.jobs.list(limit=MOST_JOBS)), *self._held("Job")]
+        return [*(str(j.id) for j in self.fractal.jobs.list(limit=MOST_LISTED)), *self._held("Job")]
 
-    def _pythons(self) -> list[str]:
-        configs = [r.document.get("tasks_python_config", {}) for r in self.fractal.resources.list()]
-        return [str(version) for config in configs for version in config.get("versions", {})]
+    def _groups(self) -> list[str]:
+        return [*(g.package for g in self.fractal.task_groups.list()), *self._held("TaskGroup")]
+
+    def _activities(self) -> list[str]:
+        latest = self.fractal.activities.list(limit=MOST_LISTED)
+        return [*(str(activity.id) for activity in latest), *self._held("Activity")]
+
+    def _versions(self, config: str) -> list[str]:
+        """What resources have in `versions` of one of their fields."""
+        configs = [r.document.get(config) or {} for r in self.fractal.resources.list()]
+        return [str(version) for each in configs for version in each.get("versions", {})]
 
     def schemas(self, task: str) -> Iterator[Mapping[str, Any]]:
         """The schema of each argument of a task, by name; one mapping for each of its parts."""

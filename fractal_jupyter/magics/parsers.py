@@ -88,20 +88,134 @@ def _collect() -> VerbParser:
     parser = VerbParser(
         "collect",
         "Install a task package into an environment of its own, and read its tasks.",
-        epilog="example:\n  %fractal collect fractal-tasks-core==2.1.0 --python 3.12",
+        epilog="""\
+examples:
+  %fractal collect fractal-tasks-core==2.1.0 --python 3.12
+  %fractal collect fractal-tasks-core-2.1.0.lock
+  %fractal collect /home/me/my-tasks --editable
+  %fractal collect /home/me/my-project-1.0.tar.gz --pixi""",
     )
-    parser.add("requirement", help="name, name==1.2.3, name[extra]==1.2.3, or path of a wheel")
+    parser.add(
+        "requirement",
+        help="name, name==1.2.3, name[extra]==1.2.3, or the path of a wheel, of a lock file, of a "
+        "source folder (--editable) or of a project archive (--pixi)",
+    )
     _add_profile(parser)
     parser.add("--python", metavar="VERSION", kind="python", help="Python version, such as 3.12")
     parser.add("--extra", action="append", default=[], help="an extra of the package (repeatable)")
+    _add_pins(parser, "--pin", "afterwards")
+    _add_pins(parser, "--pin-before", "before it")
+    parser.add("--pip", action="store_true", help="build with pip instead of uv")
     parser.add(
-        "--pin",
+        "--editable",
+        action="store_true",
+        help="the requirement is a folder with the source; jobs run it as it is when submitted",
+    )
+    parser.add("--pixi", action="store_true", help="the requirement is a pixi project, a .tar.gz")
+    parser.add(
+        "--pixi-version",
+        metavar="VERSION",
+        kind="pixi",
+        help="which pixi of the resource builds it",
+    )
+    return parser
+
+
+def _add_pins(parser: VerbParser, option: str, when: str) -> None:
+    parser.add(
+        option,
         action="append",
         default=[],
         metavar="NAME=VERSION",
-        help="version of another package, installed afterwards (repeatable)",
+        help=f"version of another package, installed {when} (repeatable)",
     )
-    parser.add("--pip", action="store_true", help="build with pip instead of uv")
+
+
+def _collect_custom() -> VerbParser:
+    parser = VerbParser(
+        "collect-custom",
+        "Use a task package in an environment that somebody else looks after.",
+        epilog="example:\n  %fractal collect-custom my-tasks --python /opt/env/bin/python",
+    )
+    parser.add("package", help="name of the package")
+    parser.add("--python", metavar="PATH", required=True, help="the interpreter of the environment")
+    _add_profile(parser)
+    return parser
+
+
+def _add_group(parser: VerbParser, *, optional: bool = False) -> None:
+    """What all verbs take that are about one task group."""
+    parser.add(
+        "group",
+        kind="group",
+        help="name of a package (its newest task group), or a variable with a task group",
+        **({"nargs": "?"} if optional else {}),
+    )
+    parser.add("--version", kind="version", help="that of this version of the package")
+
+
+def _task_groups() -> VerbParser:
+    parser = VerbParser(
+        "task-groups", "Show all task groups; or one, with its tasks and what is installed."
+    )
+    _add_group(parser, optional=True)
+    return parser
+
+
+def _deactivate() -> VerbParser:
+    parser = VerbParser(
+        "deactivate", "Remove the environment of a task group; `reactivate` builds the same again."
+    )
+    _add_group(parser)
+    return parser
+
+
+def _reactivate() -> VerbParser:
+    parser = VerbParser("reactivate", "Build the environment of a task group again, as it was.")
+    _add_group(parser)
+    return parser
+
+
+def _delete() -> VerbParser:
+    parser = VerbParser("delete", "Remove a task group that nothing uses, and its environment.")
+    _add_group(parser)
+    return parser
+
+
+def _export() -> VerbParser:
+    parser = VerbParser(
+        "export",
+        "Write a lock file, from which `collect` makes the same on another machine.",
+        epilog="example:\n  %fractal export fractal-tasks-core --version 2.1.0 --to locks",
+    )
+    _add_group(parser)
+    parser.add("--to", metavar="PATH", help="file or folder; by default the working directory")
+    return parser
+
+
+def _clean() -> VerbParser:
+    parser = VerbParser(
+        "clean", "Show what no workflow and no job uses, and what removing it would free."
+    )
+    parser.add(
+        "--unused-for",
+        type=float,
+        default=30,
+        metavar="DAYS",
+        help="how long a task group must not have been used; 30 by default",
+    )
+    parser.add("--remove", action="store_true", help="remove it; task groups are deactivated")
+    return parser
+
+
+def _activities() -> VerbParser:
+    parser = VerbParser(
+        "activities", "Show what is done to task groups, the newest first; or one, with its log."
+    )
+    parser.add("activity", nargs="?", kind="activity", help="number, or a variable with one")
+    parser.add("--limit", type=int, default=40, help="at most so many; 40 by default")
+    parser.add("--wait", action="store_true", help="wait until the activity is over")
+    parser.add("--cancel", action="store_true", help="stop it; all becomes as it was before")
     return parser
 
 
@@ -302,6 +416,14 @@ _MAKERS: dict[str, Callable[[], VerbParser]] = {
     "use": _use,
     "check": _check,
     "collect": _collect,
+    "collect-custom": _collect_custom,
+    "task-groups": _task_groups,
+    "deactivate": _deactivate,
+    "reactivate": _reactivate,
+    "delete": _delete,
+    "export": _export,
+    "clean": _clean,
+    "activities": _activities,
     "tasks": _tasks,
     "update": _update,
     "datasets": _datasets,
@@ -334,7 +456,7 @@ def parser_of(verb: str) -> VerbParser:
 
 def overview() -> str:
     """All verbs, with a line for each."""
-    lines = [f"  {verb:<10} {parser_of(verb).description}" for verb in VERBS]
+    lines = [f"  {verb:<14} {parser_of(verb).description}" for verb in VERBS]
     return "\n".join(
         [
             "usage: %fractal VERB …",

@@ -11,8 +11,10 @@ from fractal_jupyter.errors import InvalidArguments, NotFound
 from fractal_jupyter.magics.words import assignment, text_of, value_of
 
 if TYPE_CHECKING:
+    from fractal_jupyter.client.activities import Activity
     from fractal_jupyter.client.fractal import Fractal
     from fractal_jupyter.client.jobs import Job
+    from fractal_jupyter.client.task_groups import TaskGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,59 @@ def _collect(session: Session, options: Namespace) -> Any:
         profile=options.profile,
         python=options.python,
         extras=options.extra,
-        pins={name: session.text(version) for name, version in _pairs("--pin", options.pin)},
+        pins=_pins(session, "--pin", options.pin),
+        pins_before=_pins(session, "--pin-before", options.pin_before),
         uv=not options.pip,
+        editable=options.editable,
+        pixi=options.pixi,
+        pixi_version=options.pixi_version,
     )
+
+
+def _collect_custom(session: Session, options: Namespace) -> Any:
+    return session.fractal.collect_custom(
+        session.text(options.package),
+        python=session.text(options.python),
+        profile=options.profile,
+    )
+
+
+def _task_groups(session: Session, options: Namespace) -> Any:
+    return _group(session, options) if options.group else session.fractal.task_groups.list()
+
+
+def _deactivate(session: Session, options: Namespace) -> Any:
+    return _group(session, options).deactivate()
+
+
+def _reactivate(session: Session, options: Namespace) -> Any:
+    return _group(session, options).reactivate()
+
+
+def _delete(session: Session, options: Namespace) -> Any:
+    return _group(session, options).delete()
+
+
+def _export(session: Session, options: Namespace) -> Any:
+    path = None if options.to is None else session.text(options.to)
+    return session.fractal.task_groups.export(_group(session, options), path)
+
+
+def _clean(session: Session, options: Namespace) -> Any:
+    return session.fractal.task_groups.clean(
+        dry_run=not options.remove, unused_for=options.unused_for
+    )
+
+
+def _activities(session: Session, options: Namespace) -> Any:
+    if options.activity is None:
+        if options.wait or options.cancel:
+            raise InvalidArguments("Say which activity: %fractal activities NUMBER.")
+        return session.fractal.activities.list(limit=options.limit)
+    activity = _activity(session, options.activity)
+    if options.cancel:
+        activity.cancel()
+    return activity.wait() if options.wait else activity
 
 
 def _tasks(session: Session, options: Namespace) -> Any:
@@ -143,6 +195,14 @@ RUN: dict[str, Callable[[Session, Namespace], Any]] = {
     "use": _use,
     "check": _check,
     "collect": _collect,
+    "collect-custom": _collect_custom,
+    "task-groups": _task_groups,
+    "deactivate": _deactivate,
+    "reactivate": _reactivate,
+    "delete": _delete,
+    "export": _export,
+    "clean": _clean,
+    "activities": _activities,
     "tasks": _tasks,
     "update": _update,
     "datasets": _datasets,
@@ -174,6 +234,19 @@ def _dataset(session: Session, word: str) -> Any:
     return held if held is not None else session.fractal.datasets.get(session.text(word))
 
 
+def _group(session: Session, options: Namespace) -> TaskGroup:
+    held: TaskGroup | None = _held(session, options.group, "TaskGroup")
+    if held is not None and options.version in (None, held.version):
+        return held
+    name = session.text(options.group) if held is None else held.package
+    return session.fractal.task_groups.get(name, version=options.version)
+
+
+def _activity(session: Session, word: str) -> Activity:
+    held: Activity | None = _held(session, word, "Activity")
+    return held or session.fractal.activities.get(_number(session, word, "an activity"))
+
+
 def _task(session: Session, word: str) -> Any:
     """A task or workflow: a variable with one, or its name; a task's name comes first."""
     held = _held(session, word, "Task", "Workflow")
@@ -197,12 +270,16 @@ def _job(session: Session, word: str | None) -> Job:
     held: Job | None = _held(session, word, "Job")
     if held is not None:
         return held
+    return jobs.get(_number(session, word, "a job"))
+
+
+def _number(session: Session, word: str, noun: str) -> int:
     text = session.text(word)
     if not text.isdecimal():
         raise InvalidArguments(
-            f"{text!r} is neither the number of a job nor a variable that holds one."
+            f"{text!r} is neither the number of {noun} nor a variable that holds one."
         )
-    return jobs.get(int(text))
+    return int(text)
 
 
 # what `submit` and `plan` are given
@@ -257,6 +334,10 @@ def _pairs(option: str, words: list[str]) -> list[tuple[str, str]]:
         if not name or not equals:
             raise InvalidArguments(f"{option} {name}: it must be {option} NAME=VALUE.")
     return [(name, value) for name, _, value in pairs]
+
+
+def _pins(session: Session, option: str, words: list[str]) -> dict[str, str]:
+    return {name: session.text(version) for name, version in _pairs(option, words)}
 
 
 def _type_filter(word: str) -> tuple[str, bool]:

@@ -122,7 +122,7 @@ def test_collection_errors_are_documented() -> None:
 
 def test_verbs_are_documented() -> None:
     section = sections(PAGES["docs/magics.md"])["Verbs"]
-    rows = dict(re.findall(r"^\| `(\w+)[^`]*` \| (.*) \|$", section, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(\w[\w-]*)[^`]*` \| (.*) \|$", section, re.MULTILINE))
     assert tuple(rows) == VERBS
     option = r"--[a-z][a-z-]*"
     shared = set(re.findall(option, section.partition("| option of")[2].partition("\n\n")[0]))

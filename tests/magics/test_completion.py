@@ -10,6 +10,8 @@ from fractal_jupyter.magics.completion import Names, complete
 from fractal_jupyter.magics.parsers import VERBS
 from tests.toy import make_dataset
 
+PIN_TO_PIXI = ("pin", "pin-before", "pip", "pixi", "pixi-version")
+
 
 def completed(shell: InteractiveShell, line: str, after: str = "") -> list[str]:
     """The lines that completion offers, as an editor would make them."""
@@ -29,7 +31,7 @@ def _names(fractal: Fractal, shell: InteractiveShell) -> None:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("%fractal re", ["%fractal resources", "%fractal retry"]),
+        ("%fractal re", [f"%fractal {verb}" for verb in ("resources", "reactivate", "retry")]),
         ("%%fractal su", ["%%fractal submit"]),
         ("job = %fractal su", ["job = %fractal submit"]),
         ("%fractal use L", ['%fractal use "Local profile"']),
@@ -62,6 +64,10 @@ def _names(fractal: Fractal, shell: InteractiveShell) -> None:
         ("%fractal submit --profile L", ['%fractal submit --profile "Local profile"']),
         ("%fractal jobs --status r", ["%fractal jobs --status running"]),
         ("%fractal tasks --package t", ["%fractal tasks --package toy-tasks"]),
+        ("%fractal task", ["%fractal task-groups", "%fractal tasks"]),
+        ("%fractal deactivate t", ["%fractal deactivate toy-tasks"]),
+        ("%fractal export toy-tasks --version ", ["%fractal export toy-tasks --version 1.0"]),
+        ("%fractal collect x --pi", [f"%fractal collect x --{o}" for o in PIN_TO_PIXI]),
         ("%fractal update a", ['%fractal update "all of it"']),
         ("%fractal update x 0 --version 1", ["%fractal update x 0 --version 1.0"]),
     ],
@@ -86,6 +92,26 @@ def test_python_versions_are_those_of_the_resources(
     found = completed(shell, "%fractal collect x --python ")
     versions = fractal.resources.list()[0].document["tasks_python_config"]["versions"]
     assert found == [f"%fractal collect x --python {version}" for version in versions]
+
+
+def test_pixi_versions_are_those_of_the_resources(
+    fractal: Fractal, shell: InteractiveShell
+) -> None:
+    document = dict(fractal.resources.get("Local resource").document)
+    pixi = {"default_version": "0.50.2", "versions": {"0.50.2": "/opt/pixi/0.50.2"}}
+    fractal.resources.update("Local resource", {**document, "tasks_pixi_config": pixi})
+    line = "%fractal collect x.tar.gz --pixi --pixi-version "
+    assert completed(shell, line) == [f"{line}0.50.2"]
+
+
+def test_task_groups_and_activities_are_offered(shell: InteractiveShell, fractal: Fractal) -> None:
+    shell.user_ns["group"] = fractal.task_groups.get("toy-tasks")
+    assert completed(shell, "%fractal task-groups ") == [
+        "%fractal task-groups toy-tasks",
+        "%fractal task-groups group",
+    ]
+    key = fractal._store.activities.begin(action="check", subject="Local resource").id
+    assert completed(shell, "%fractal activities ") == [f"%fractal activities {key}"]
 
 
 def test_all_verbs_are_offered(shell: InteractiveShell) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from fractal_jupyter.magics.verbs import RUN
 from fractal_jupyter.magics.words import assignment, split, value_of
 from tests.client.test_updating import IMPORT, add_core
 from tests.engine.test_arguments import core_tasks
+from tests.environments.packages import make_task_wheel
 from tests.toy import add_toy_tasks, make_dataset
 
 
@@ -211,6 +213,50 @@ def test_tasks_are_searched(shell: InteractiveShell, fractal: Fractal) -> None:
     assert [task.name for task in found] == ["Calculate Registration (image-based)"]
 
 
+@pytest.mark.slow
+def test_a_task_group_through_its_life(
+    shell: InteractiveShell, fractal: Fractal, tmp_path: Path
+) -> None:
+    wheel = make_task_wheel(tmp_path / "wheels")
+    group = run(shell, f"collect {wheel}")
+    shell.user_ns["held"] = group
+    assert [each.package for each in run(shell, "task-groups")] == ["toy-tasks", "my-tasks"]
+    assert run(shell, "task-groups held") is group
+    assert run(shell, "task-groups my-tasks --version 1.0").id == group.id
+    assert not run(shell, "deactivate my-tasks").active
+    assert not Path(group.folder).exists()
+    assert run(shell, "reactivate held").active
+    shell.user_ns["folder"] = tmp_path / "locks"
+    lock = run(shell, "export held --to $folder/mine.lock")
+    assert lock == tmp_path / "locks" / "mine.lock"
+    assert run(shell, f"collect {lock}").lock == group.lock
+    (unused, *_) = run(shell, "clean --unused-for 0")
+    assert (unused.kind, group.active) == ("task group", True)
+    run(shell, "clean --unused-for 0 --remove")
+    assert not group.active
+    assert run(shell, "delete my-tasks") is None
+    done = [each.action for each in run(shell, "activities --limit 3")]
+    assert done == ["delete", "clean", "collect"]
+    newest = run(shell, "activities")[0]
+    assert run(shell, f"activities {newest.id} --wait --cancel").status == "OK"
+
+
+def test_environments_of_others_and_source_folders(
+    shell: InteractiveShell, fractal: Fractal, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="not an absolute path"):
+        run(shell, "collect-custom my-tasks --python bin/python")
+    with pytest.raises(UsageError, match="pyproject"):
+        run(shell, f"collect {tmp_path} --editable")
+    with pytest.raises(UsageError, match="has no pixi"):
+        run(shell, "collect /x-1.0.tar.gz --pixi --pixi-version 0.50")
+    group = fractal.task_groups.get("toy-tasks")
+    fractal.workflows.create("all of it", steps=[{"task": "Toy Copy"}])
+    with pytest.raises(UsageError, match="'all of it'"):
+        run(shell, "delete toy-tasks")
+    assert group.active
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -234,6 +280,13 @@ def test_tasks_are_searched(shell: InteractiveShell, fractal: Fractal) -> None:
         ("status 17", "17"),
         ("cancel plate", "neither the number of a job nor"),
         ("collect x --pin y", "--pin NAME=VALUE"),
+        ("collect x --pin-before y", "--pin-before NAME=VALUE"),
+        ("collect-custom x", "required: --python"),
+        ("task-groups nothing", "nothing"),
+        ("deactivate toy-tasks --version 9", "toy-tasks 9"),
+        ("activities plate", "neither the number of an activity nor"),
+        ("activities --cancel", "%fractal activities NUMBER"),
+        ("activities 17", "17"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_message(
