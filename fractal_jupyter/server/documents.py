@@ -199,7 +199,8 @@ class ActivityDocument(Answer):
 class TaskGroupDocument(Answer):
     """One installed version of one task package.
 
-    `active` is whether it has an environment, `own_bytes` what removing that would free.
+    `active` is whether it has an environment, `own_bytes` what removing that would free. `python`
+    is its interpreter, `source` the folder of one in editable mode.
     """
 
     id: int
@@ -208,6 +209,8 @@ class TaskGroupDocument(Answer):
     version: str | None
     origin: Origin
     python_version: str
+    python: str | None
+    source: str | None
     folder: str
     freeze: list[str]
     size_bytes: int | None
@@ -220,8 +223,11 @@ class TaskGroupDocument(Answer):
     @classmethod
     def of(cls, record: TaskGroupRecord, tasks: Sequence[TaskRecord]) -> Self:
         """Make it of a task group and its tasks."""
-        fields = {name: getattr(record, name) for name in cls.model_fields if name != "tasks"}
-        return cls(**fields, tasks=[task.name for task in tasks])
+        fields = {
+            name: getattr(record, name) for name in cls.model_fields.keys() - {"tasks", "source"}
+        }
+        source = record.request.get("source")
+        return cls(**fields, source=source, tasks=[task.name for task in tasks])
 
 
 class UnusedItem(Answer):
