@@ -211,8 +211,8 @@ def kept_file(store: Store, file: Mapping[str, str]) -> Path:
     return path
 
 
-def _kept(store: Store, name: str, digest: str) -> Path:
-    return store_folder(store) / PACKAGES_FOLDER / digest / name
+def _kept(store: Store, name: str, sha256: str) -> Path:
+    return store_folder(store) / PACKAGES_FOLDER / sha256 / name
 
 
 def _read_lock_file(path: Path) -> LockFile:
@@ -224,9 +224,12 @@ def _read_lock_file(path: Path) -> LockFile:
 
 
 def _wheel_of_lock(store: Store, path: Path, file: LockFile) -> dict[str, str]:
-    """Keep the wheel that lies beside a lock file, and is the one that it means."""
+    """Keep the wheel that a lock file means: it lies beside it, or is kept already."""
     assert file.wheel is not None
     wheel = path.with_name(file.wheel.name)
+    meant = {"name": file.wheel.name, "sha256": file.wheel.sha256}
+    if not wheel.exists() and _kept(store, **meant).exists():
+        return meant
     kept = keep_file(store, wheel)
     if kept["sha256"] != file.wheel.sha256:
         raise CollectionError(
