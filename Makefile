@@ -26,7 +26,7 @@ help:
 	@echo 'make demo-slurm   the same on a SLURM cluster, brought up on this machine'
 	@echo 'make lab     open JupyterLab on the notebooks'
 	@echo 'make test    everything: linters, types, all tests, and a part of them on other Pythons'
-	@echo 'make test-faults   what takes longest on a real SLURM cluster and a real JupyterHub'
+	@echo 'make test-faults   what takes longest, on a real SLURM cluster and a real JupyterHub above all'
 	@echo 'make quick   the tests that take no more than a few seconds each'
 	@echo 'make slurm   bring up a SLURM cluster on this machine to play with; make slurm-down ends it'
 	@echo 'make labextension  build the JupyterLab extension, and link it into the environment; needs npm'
@@ -55,16 +55,16 @@ lab: $(VENV)/.demo labextension
 	        notebooks/01-quickstart.ipynb 2>/dev/null | head -n 1)"
 
 test: system-packages lint labextension hub-proxy
-	$(PYTEST) -n $(JOBS) -m 'not slurm_faults and not browser'
+	$(PYTEST) -n $(JOBS) -m 'not slurm_faults and not long and not browser'
 	$(PYTEST) -m browser
 	@$(MAKE) --no-print-directory other-pythons
 
 # What `make test` leaves out. One cluster, one hub, one worker: one after the other.
 test-faults: system-packages $(VENV)/.dev hub-proxy
-	$(PYTEST) -m slurm_faults
+	$(PYTEST) -m 'slurm_faults or long'
 
 quick: $(VENV)/.dev
-	$(PYTEST) -n $(JOBS) -m 'not slow and not slurm_faults' $(TESTS)
+	$(PYTEST) -n $(JOBS) -m 'not slow and not long and not slurm_faults' $(TESTS)
 
 # One environment and one quick run for each supported Python beside the main one.
 other-pythons: $(VENV)/.dev

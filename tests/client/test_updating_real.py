@@ -11,7 +11,7 @@ from fractal_jupyter.demo.data import make_images
 from fractal_jupyter.errors import InvalidArguments
 from tests.toy import end_everything
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
 def test_a_workflow_runs_with_one_version_and_then_with_the_next(tmp_path: Path) -> None:

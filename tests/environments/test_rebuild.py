@@ -31,15 +31,16 @@ from .packages import PackageIndex, make_task_wheel, make_wheel, manifest
 from .test_venv import output_of, sha256_of, version_in
 
 MakeWorkshop = Callable[[str], Workshop]
-SLOW = pytest.mark.slow
-BOTH = pytest.mark.parametrize("tool", ["uv", pytest.param("pip", marks=SLOW)])
+# pip takes its time.
+LONG = pytest.mark.long
+BOTH = pytest.mark.parametrize("tool", ["uv", pytest.param("pip", marks=LONG)])
 PAIRS = pytest.mark.parametrize(
     ("first", "second"),
     [
         ("uv", "uv"),
-        pytest.param("uv", "pip", marks=SLOW),
-        pytest.param("pip", "uv", marks=SLOW),
-        pytest.param("pip", "pip", marks=SLOW),
+        pytest.param("uv", "pip", marks=LONG),
+        pytest.param("pip", "uv", marks=LONG),
+        pytest.param("pip", "pip", marks=LONG),
     ],
 )
 

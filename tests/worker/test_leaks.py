@@ -43,7 +43,7 @@ def is_forker(pid: int, worker: int) -> bool:
     return b"forker" in command and f"\nPPid:\t{worker}\n" in status
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_thousands_of_units_leave_nothing(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
