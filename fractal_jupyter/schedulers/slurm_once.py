@@ -57,8 +57,7 @@ STOPPED = b"stopped\n"
 LATE_SECONDS = 30.0
 # For so long may the host be silent before we give up to follow the job.
 PATIENCE_SECONDS = 900.0
-# What is cancelled has that long to tidy up; and SLURM that long to say that it is gone.
-TIDY_SECONDS = 20.0
+# What is cancelled has that long to tidy up; SLURM may kill it before.
 CANCEL_SECONDS = 60.0
 
 # Of what SLURM shows no more there is nothing to wait for but its files.
@@ -342,28 +341,21 @@ class SlurmOnce:
     def _cancel(self, job: _Job) -> None:
         """Cancel a job, and wait for its end as long as that may take.
 
-        By itself, `scancel` kills a script and what it runs without a word. So these are told
-        before; a job that waits has none.
+        By itself, `scancel` says nothing to a script and to what that runs, and kills them a
+        little later (`KillWait`). So they are told first.
         """
-        tell = ["scancel", "--full", "--signal=TERM", str(job.id)]
+        until = time.monotonic() + CANCEL_SECONDS
         try:
-            if self._host.run(tell, timeout=COMMAND_SECONDS).exit_code == 0:
-                self._await_end(job, TIDY_SECONDS)
-            self._host.run(["scancel", str(job.id)], timeout=COMMAND_SECONDS)
-            if self._await_end(job, CANCEL_SECONDS):
-                self._remove(job.folder)
+            for how in (["--full", "--signal=TERM"], []):
+                self._host.run(["scancel", *how, str(job.id)], timeout=COMMAND_SECONDS)
+            while time.monotonic() < until:
+                state = self._watch.statuses([job.watched])[0].state
+                if self._host.read_many({job.exit: 0}) or state in _OVER:
+                    self._remove(job.folder)
+                    return
+                time.sleep(PULSE_SECONDS)
         except FractalError as error:
             log.warning("SLURM job %d: %s", job.id, error)
-
-    def _await_end(self, job: _Job, seconds: float) -> bool:
-        """Wait until a job has left its last word, or is over; tell whether it has."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            state = self._watch.statuses([job.watched])[0].state
-            if self._host.read_many({job.exit: 0}) or state in _OVER:
-                return True
-            time.sleep(PULSE_SECONDS)
-        return False
 
     def _remove(self, folder: str) -> None:
         with contextlib.suppress(FractalError):

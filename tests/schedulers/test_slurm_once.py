@@ -58,9 +58,9 @@ class Slurm:
         self._write(
             "scancel",
             f"""
-            [ "$1" = --full ] && signal=TERM || signal=KILL
-            for job; do :; done
-            kill -$signal -$(cat '{folder}'/pid-$job)
+            # alone it tells nobody, and would kill the job a little later
+            [ "$1 $2" = "--full --signal=TERM" ] || exit 0
+            kill -TERM -$(cat '{folder}'/pid-$3)
             """,
         )
         self._write(

@@ -1,4 +1,4 @@
-"""One command as one job on the real cluster, through SSH; and a build with a stand-in for pixi."""
+"""One command as one job on the real cluster, through SSH."""
 
 from __future__ import annotations
 
@@ -8,19 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from fractal_jupyter.environments.pixi import PixiBuilder
 from fractal_jupyter.errors import SchedulerError, SubmissionRejected
 from fractal_jupyter.hosts.ssh import SSHHost
 from fractal_jupyter.models.python_config import PixiSlurmConfig
 from fractal_jupyter.schedulers import slurm_once
 from fractal_jupyter.schedulers.slurm_once import SlurmOnce, once_options
-from tests.environments.conftest import system_python
-from tests.environments.packages import make_task_wheel
-from tests.environments.test_pixi import Bench
 from tests.slurm.machine import Cluster
 from tests.sshd import Sshd
-
-__all__ = ["system_python"]
 
 MakeJob = Callable[..., SlurmOnce]
 
@@ -75,6 +69,7 @@ def test_a_job_that_is_interrupted_is_cancelled_and_its_command_tidies_up(
     tidied = user_folder / "tidied"
     command = f"trap 'touch \"{tidied}\"; exit 1' TERM; echo ready; while :; do sleep 0.1; done"
     heard = bytearray()
+    said: list[str] = []
 
     def hear(chunk: bytes) -> None:
         heard.extend(chunk)
@@ -82,12 +77,13 @@ def test_a_job_that_is_interrupted_is_cancelled_and_its_command_tidies_up(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make_job().run(["/bin/sh", "-c", command], on_output=hear)
+        make_job(said).run(["/bin/sh", "-c", command], on_output=hear)
     assert tidied.exists()
     assert left(user_folder) == []
-    assert not [job for job in cluster.jobs() if job.state in ("RUNNING", "PENDING")]
+    cluster.wait_for(f"{said[0].split()[-1]}_0", "CANCELLED")
 
 
+@pytest.mark.slurm_faults
 def test_what_the_cluster_refuses_or_ends_is_told(
     make_job: MakeJob, user_folder: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,24 +100,4 @@ def test_what_the_cluster_refuses_or_ends_is_told(
     command = ["/bin/sh", "-c", "echo ready; exec sleep 100"]
     with pytest.raises(SchedulerError, match=r"did not get to its end: .*was cancelled"):
         make_job().run(command, on_output=cancel_elsewhere)
-    assert left(user_folder) == []
-
-
-def test_a_project_is_built_in_a_job(
-    make_job: MakeJob,
-    host: SSHHost,
-    shared_folder: Path,
-    user_folder: Path,
-    system_python: tuple[str, str],
-) -> None:
-    (shared_folder / "bench").mkdir(mode=0o777)
-    bench = Bench(shared_folder / "bench", system_python[0])
-    make_task_wheel(bench.channel)
-    for path in [bench.channel, *(Path(each) for each in bench.config.versions.values())]:
-        path.chmod(0o777)
-    request = bench.request(folder=str(user_folder / "tasks" / "env"))
-    built = PixiBuilder(host, run=make_job().run).build(request, log=bench.log.append)
-    script = f"{built.package_root}/do_it.py"
-    assert host.run([built.python, script]).check().text == "done\n"
-    assert Path(script).owner() == user_folder.owner()
     assert left(user_folder) == []

@@ -1,0 +1,165 @@
+"""Task groups through their whole life as another user: through sudo, and on the other side of SSH.
+
+What is the same everywhere is in tests/runner/test_task_groups.py.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from pwd import struct_passwd
+
+import pytest
+
+from fractal_jupyter import Fractal
+from fractal_jupyter.errors import ActivityLost
+from tests.environments.conftest import index, login, system_python
+from tests.environments.packages import PackageIndex, make_task_wheel
+from tests.environments.test_pixi import Bench
+from tests.environments.test_venv import members, owner
+from tests.runner.test_refreshing import write_project
+from tests.runner.test_task_groups import BACKEND, TASK, begun, collect_aside
+from tests.slurm.conftest import MakeFractal
+from tests.slurm.machine import Cluster
+from tests.slurm.test_collect import fractal, remote, sudo
+from tests.slurm.ways import RESOURCE, images
+from tests.toy import wait_until
+from tests.users import five_commands, sudoers
+
+__all__ = ["fractal", "index", "login", "remote", "sudo", "system_python"]
+
+SLURM_CONFIG = {"partition": "main", "cpus": 1, "mem": "200M", "time": "00:02:00"}
+
+
+@pytest.fixture(params=[pytest.param("sudo", marks=pytest.mark.slurm_faults), "ssh"])
+def elsewhere(request: pytest.FixtureRequest, shared_folder: Path) -> Fractal:
+    """A client whose tasks run as the second user: through sudo, or through SSH."""
+    if request.param == "sudo":
+        (shared_folder / "tasks").mkdir()
+        (shared_folder / "tasks").chmod(0o755)
+    fractal: Fractal = request.getfixturevalue("sudo" if request.param == "sudo" else "remote")
+    fractal.use("other" if request.param == "sudo" else "one")
+    return fractal
+
+
+def test_a_whole_life(elsewhere: Fractal, index: PackageIndex, tmp_path: Path) -> None:
+    make_task_wheel(index.folder)
+    group = elsewhere.collect("my-tasks==1.0")
+    lock, folder = group.lock, Path(group.folder)
+    assert group.python is not None
+    assert lock is not None
+    looked_at = elsewhere.collect_custom("my_tasks", python=group.python)
+    assert looked_at.lock is not None
+    assert looked_at.lock.differences(lock) == []
+    looked_at.delete()
+    file = elsewhere.task_groups.export(group, tmp_path)
+    group.deactivate()
+    assert not folder.exists()
+    group.reactivate()
+    assert (group.lock, folder.owner()) == (lock, folder.parent.owner())
+    same = elsewhere.collect(file)
+    assert same.lock == lock
+    unused = elsewhere.task_groups.clean(unused_for=0, dry_run=False)
+    assert {each.folder for each in unused if each.kind == "task group"} == {
+        group.folder,
+        same.folder,
+    }
+    assert (group.active, same.active) == (False, False)
+    assert not any(Path(each.folder).exists() for each in (group, same))
+    same.delete()
+    assert elsewhere.task_groups.clean(unused_for=0) == []
+    assert elsewhere.collect("my-tasks==1.0").id == group.id
+    assert group.active
+
+
+def test_what_a_killed_process_built_over_there_ends_by_itself(
+    remote: Fractal, index: PackageIndex
+) -> None:
+    make_task_wheel(index.folder)
+    remote.use("one")
+    index.gate.clear()
+    results = collect_aside(remote)
+    activity = begun(remote, "collect")
+    assert index.asked.wait(60)
+    folder = Path(activity.request["folder"])
+    builders = os.getpgid(owner(folder))
+    os.kill(activity.process["pid"], signal.SIGKILL)
+    wait_until(lambda: results)
+    assert isinstance(results[0], ActivityLost)
+    wait_until(lambda: members(builders) == [] and not folder.exists())
+    index.gate.set()
+    assert remote.collect("my-tasks==1.0").folder == str(folder)
+
+
+# And it runs
+
+
+@pytest.fixture(params=[pytest.param("sudo", marks=pytest.mark.slurm_faults), "ssh"])
+def on_cluster(request: pytest.FixtureRequest, second_user: struct_passwd) -> Iterator[Fractal]:
+    """The same on the cluster."""
+    if request.param == "ssh":
+        make: MakeFractal = request.getfixturevalue("remote_fractal")
+        yield make()
+        return
+    make = request.getfixturevalue("other_fractal")
+    with sudoers(five_commands()):
+        yield make(second_user.pw_name)
+
+
+def test_a_source_folder_is_run_as_it_is_now(
+    cluster: Cluster, on_cluster: Fractal, shared_folder: Path, user_folder: Path
+) -> None:
+    source = shared_folder / "source"
+    root = write_project(source)
+    (source / "pyproject.toml").write_text(
+        '[project]\nname = "my-tasks"\nversion = "1.0"\n'
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    (source / "backend.py").write_text(BACKEND)
+    (root / "do_it.py").write_text(TASK % "first")
+    group = on_cluster.collect(source, editable=True)
+    dataset = images(on_cluster, user_folder, 1)
+    for words in ("first", "second"):
+        (root / "do_it.py").write_text(TASK % words)
+        job = on_cluster.submit("Do it", dataset).wait(60)
+        assert job.status == "done", job.error
+        assert dataset.images[0].attributes["said"] == words
+    group.delete()
+    assert (root / "do_it.py").exists()
+    assert not list(Path(group.folder).parent.iterdir())
+
+
+def test_a_pixi_project_is_solved_in_a_job(
+    cluster: Cluster, remote_fractal: MakeFractal, shared_folder: Path, user_folder: Path
+) -> None:
+    fractal = remote_fractal()
+    (shared_folder / "bench").mkdir(mode=0o777)
+    bench = Bench(shared_folder / "bench", "/usr/bin/python3")
+    make_task_wheel(bench.channel)
+    for path in [bench.channel, *(Path(each) for each in bench.config.versions.values())]:
+        path.chmod(0o777)
+    config = {**bench.config.model_dump(), "SLURM_CONFIG": SLURM_CONFIG}
+    fractal.resources.update(RESOURCE, tasks_pixi_config=config)
+    closed = bench.channel / "closed"
+    closed.touch()
+    collect_aside(fractal, str(bench.archive), pixi=True)
+    activity = begun(fractal, "collect")
+    wait_until((bench.channel / "asked").exists, seconds=60)
+    (job,) = cluster.jobs(states="RUNNING")
+    assert fractal.activities.get(activity.id).cancel().wait(60).status == "cancelled"
+    cluster.wait_for(job.id, "CANCELLED")
+    assert not Path(activity.request["folder"]).exists()
+    closed.unlink()
+    group = fractal.collect(bench.archive, pixi=True)
+    lock = group.lock
+    assert lock is not None
+    assert lock.pixi is not None
+    assert "Submitted as SLURM job" in group.activities[0].log
+    # what is newer now is not what it was
+    make_task_wheel(bench.channel, version="1.5")
+    group.deactivate().reactivate()
+    assert group.lock == lock
+    ended = fractal.submit("Do it", images(fractal, user_folder, 1)).wait(60)
+    assert ended.status == "done", ended.error
