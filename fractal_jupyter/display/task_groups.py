@@ -30,12 +30,13 @@ def task_group_page(record: TaskGroupRecord, tasks: Sequence[TaskRecord]) -> Pag
         facts=(
             Span(counted(len(tasks), "task")),
             Span(f"Python {record.python_version}"),
-            *([Span(size(record.size_bytes))] if record.size_bytes else []),
+            *([Span(_size_in_words(record))] if record.size_bytes and record.active else []),
             Span(f"collected {moment(record.created)}"),
             Span(record.folder, "", "path"),
         ),
         blocks=(
             tasks_table(tasks),
+            *([] if record.active else [Note(hints=(_REACTIVATE,))]),
             *([_freeze(record.freeze)] if record.freeze else []),
         ),
     )
@@ -78,10 +79,26 @@ def _group_row(group: TaskGroupRecord) -> Row:
         cell(group.version),
         cell(group.python_version),
         cell(group.origin, tone="soft"),
-        cell(size(group.size_bytes) if group.size_bytes else ""),
+        _size_cell(group),
         cell(moment(group.created), tone="soft"),
         cell(group.folder, look="path", tone="soft"),
     )
+
+
+_REACTIVATE = Hint(code="group.reactivate()", words="builds its environment again, exactly")
+
+
+def _size_cell(group: TaskGroupRecord) -> Cell:
+    if not group.size_bytes or not group.active:
+        return cell("")
+    own = group.own_bytes
+    return cell(size(group.size_bytes), note="" if own is None else f"{size(own)} unshared")
+
+
+def _size_in_words(group: TaskGroupRecord) -> str:
+    assert group.size_bytes is not None
+    own = "" if group.own_bytes is None else f", {size(group.own_bytes)} of it unshared"
+    return f"{size(group.size_bytes)}{own}"
 
 
 def _freeze(freeze: Sequence[str]) -> Note:

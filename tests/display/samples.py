@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from fractal_jupyter.display.activities import activities_page, activity_page
 from fractal_jupyter.display.images import dataset_page, datasets_page, images_page
 from fractal_jupyter.display.job import job_page, jobs_page, steps_page
 from fractal_jupyter.display.log import log_page
@@ -17,7 +18,7 @@ from fractal_jupyter.display.resources import (
     resources_page,
 )
 from fractal_jupyter.display.snapshot import JobSnapshot
-from fractal_jupyter.display.task_groups import task_group_page, task_groups_page
+from fractal_jupyter.display.task_groups import task_group_page, task_groups_page, unused_page
 from fractal_jupyter.display.tasks import (
     found_tasks_page,
     task_page,
@@ -35,9 +36,11 @@ from fractal_jupyter.engine.updating import Change
 from fractal_jupyter.environments.lock import Distribution, Lock
 from fractal_jupyter.models.images import Image
 from fractal_jupyter.models.problems import Problem
+from fractal_jupyter.runner.activities.cleaning import Kind, Unused
 from fractal_jupyter.runner.checks import Check
 from fractal_jupyter.runner.updating import StepUpdate
 from fractal_jupyter.store.records import (
+    ActivityRecord,
     DatasetRecord,
     JobRecord,
     ProfileRecord,
@@ -195,6 +198,31 @@ def make_group(**changes: Any) -> TaskGroupRecord:
         "last_used": None,
     }
     return TaskGroupRecord(**{**values, **changes})
+
+
+def make_activity(**changes: Any) -> ActivityRecord:
+    values: dict[str, Any] = {
+        "id": 7,
+        "task_group_id": None,
+        "action": "collect",
+        "subject": "fractal-tasks-core==2.1.0",
+        "request": {},
+        "place": None,
+        "status": "failed",
+        "cancel_requested": False,
+        "error": None,
+        "error_type": None,
+        "log": "",
+        "process": {},
+        "result": None,
+        "created": T0,
+        "ended": T0 + 4.2,
+    }
+    return ActivityRecord(**{**values, **changes})
+
+
+def make_unused(kind: Kind, text: str) -> Unused:
+    return Unused(kind=kind, what=text, resource=text, folder=text, frees=123_000_000)
 
 
 def make_task(name: str = "Project Image", *, group: int = 1, **entry: Any) -> TaskRecord:
@@ -418,6 +446,11 @@ def every_page(text: str) -> dict[str, Page]:
         "found": found_tasks_page([task], {1: group}),
         "task group": task_group_page(group, [task]),
         "task groups": task_groups_page([group]),
+        "unused": unused_page(
+            [make_unused("task group", text), make_unused("unknown", text)], saved=1, removed=False
+        ),
+        "activity": activity_page(make_activity(subject=text, log=f"{text}\n", error=text)),
+        "activities": activities_page([make_activity(subject=text, error=text)]),
         "resource": resource_page(resource),
         "resources": resources_page([resource]),
         "profiles": profiles_page([profile], {1: resource}),

@@ -280,6 +280,20 @@ def test_it_is_cancelled(fractal: Fractal, index: PackageIndex) -> None:
     assert fractal.activities.get(activity.id).cancel().status == "cancelled"
 
 
+def test_what_another_machine_did_is_cancelled_although_nobody_answers(
+    fractal: Fractal, group: TaskGroup
+) -> None:
+    activities = fractal._store.activities
+    activity, _ = activities.queue(
+        action="reactivate", subject="my-tasks 1.0", request={}, place=group._now().place
+    )
+    activities.hand_over(activity.id, {"host": "elsewhere", "boot": "another", "pid": 1})
+    with pytest.raises(InUse, match="cancel it"):
+        group.deactivate()
+    assert fractal.activities.get(activity.id).cancel().status == "cancelled"
+    group.deactivate()
+
+
 def test_what_cannot_be_cancelled_says_so(fractal: Fractal) -> None:
     check = fractal._store.activities.begin(action="check", subject="Local resource")
     with pytest.raises(NotAllowed, match="cannot be cancelled"):

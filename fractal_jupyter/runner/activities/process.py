@@ -91,6 +91,14 @@ def cancel(store: Store, key: int) -> None:
             "changes nothing, and ends by itself."
         )
     store.activities.request_cancel(key)
+    if alive(activity.process) is None:
+        # It is done on another machine, or was, if that is gone: nobody may ever answer.
+        store.activities.end(
+            key,
+            error="Cancelled from another machine than the one that did it.",
+            error_type=errors.ActivityCancelled.__name__,
+            cancelled=True,
+        )
 
 
 def follow(
