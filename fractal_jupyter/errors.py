@@ -192,7 +192,14 @@ class AccessDenied(HostError):
 
 
 class HostKeyUnknown(HostError):
-    """Nobody has vouched for the key of an SSH host; the message has it, and how to trust it."""
+    """Nobody has vouched for the key of an SSH host; the message has it, and how to trust it.
+
+    `fingerprint` is that of the key that the host shows.
+    """
+
+    def __init__(self, message: str = "", *, fingerprint: str = "") -> None:
+        super().__init__(message)
+        self.fingerprint = fingerprint
 
 
 class HostKeyChanged(HostError):

@@ -73,7 +73,8 @@ def check_host_key(to: Destination, key: HostKey) -> None:
         f"The key of {to.hostname} is not known yet, so nothing was sent. It shows a key of type"
         f" {key.type} with the fingerprint\n    {key.fingerprint}\nCompare it with the one that the"
         " administrator of that machine tells you. If it is the same, trust it with\n"
-        f"    echo {shlex.quote(key.line(to.known_as))} >> {shlex.quote(to.known_hosts[0])}"
+        f"    echo {shlex.quote(key.line(to.known_as))} >> {shlex.quote(to.known_hosts[0])}",
+        fingerprint=key.fingerprint,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from fractal_jupyter.errors import FractalError
+from fractal_jupyter.errors import FractalError, HostKeyUnknown
 from fractal_jupyter.hosts.base import Host
 from fractal_jupyter.hosts.local import LocalHost
 from fractal_jupyter.models.resource import LocalResource
@@ -32,12 +32,14 @@ class Check:
         ok: Whether it works.
         found: What was found, in words.
         cure: What to do about it; empty when it works.
+        fingerprint: That of the key of a host that nobody has vouched for yet.
     """
 
     subject: str
     ok: bool
     found: str
     cure: str = ""
+    fingerprint: str = ""
 
     def __str__(self) -> str:
         return f"{'ok  ' if self.ok else 'FAIL'} {self.subject}: {self.found}" + (
@@ -64,6 +66,9 @@ def attempt(subject: str, check: Callable[[], Check]) -> Check:
     """Make a check; an error is what it found."""
     try:
         return check()
+    except HostKeyUnknown as error:
+        cure = "compare the fingerprint, then trust the key"
+        return Check(subject, False, str(error), cure, error.fingerprint)
     except (FractalError, OSError) as error:
         return Check(subject, False, str(error), "see the message")
 

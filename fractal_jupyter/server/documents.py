@@ -165,12 +165,16 @@ class KeyDocument(Answer):
 
 
 class CheckDocument(Answer):
-    """One thing that was tried; `cure` says what to do when it does not work."""
+    """One thing that was tried; `cure` says what to do when it does not work.
+
+    `fingerprint` is that of the key of a host that nobody has vouched for yet, or empty.
+    """
 
     subject: str
     ok: bool
     found: str
     cure: str
+    fingerprint: str
 
 
 class ActivityDocument(Answer):
