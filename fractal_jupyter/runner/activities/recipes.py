@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -189,7 +190,7 @@ def keep_file(store: Store, path: Path) -> dict[str, str]:
         target = _kept(store, path.name, digest)
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            draft = target.with_name(f".{target.name}.part")
+            draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
             shutil.copyfile(path, draft)
             draft.replace(target)
     except OSError as error:
