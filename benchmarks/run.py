@@ -28,6 +28,7 @@ BENCHMARKS = (
     "import_ngio",
     "planning",
     "collect",
+    "collect_through_ssh",
     "latency",
     "supervisor_load",
     "panel",

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -26,6 +27,7 @@ from tests.slurm.fixtures import LOCK
 from tests.slurm.lock import held
 from tests.slurm.machine import Cluster
 from tests.slurm.ways import PROFILE, RESOURCE, profile_document, resource_document
+from tests.sshd import Sshd
 
 SUBMITIT = "submitit==1.5.4"
 # Of the worker and of task environments: the one that made the environment we run in.
@@ -106,6 +108,22 @@ def slurm_fractal(
     finally:
         end_supervisor(fractal._store)
         fractal.close()
+
+
+@contextmanager
+def remote_fractal() -> Iterator[Fractal]:
+    """A client of the cluster through SSH, as the same user."""
+    with tempfile.TemporaryDirectory(dir=bench_folder()) as home:
+        settings = Path(home, ".ssh")
+        settings.mkdir(mode=0o700)
+        with Sshd(settings, alias="login") as server, environment(HOME=home):
+            profile = {
+                "ssh_key_path": str(server.key),
+                "jobs_remote_dir": str(bench_folder() / "remote" / "jobs"),
+                "tasks_remote_dir": str(bench_folder() / "remote" / "tasks"),
+            }
+            with slurm_fractal("slurm_ssh", profile=profile) as fractal:
+                yield fractal
 
 
 @contextmanager

@@ -6,14 +6,12 @@ import argparse
 import contextlib
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.common import (
     Row,
-    bench_folder,
     bench_task,
     end_supervisor,
     finish,
@@ -26,13 +24,13 @@ from benchmarks.slurm.common import (
     HOLD,
     cluster,
     counted_commands,
-    environment,
+    remote_fractal,
     slurm_fractal,
 )
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.jobs import Job
 from tests.slurm.ways import RESOURCE
-from tests.sshd import Sshd, why_no_sshd
+from tests.sshd import why_no_sshd
 
 MORE_BATCHES = 3 * BATCHES
 
@@ -128,22 +126,6 @@ def files_left(units: int, batches: int) -> int:
     count = sum(1 for _ in Path(job.folder).rglob("*"))
     say(f"{count} files and folders left by {batches} batches")
     return count
-
-
-@contextlib.contextmanager
-def remote_fractal() -> Iterator[Fractal]:
-    """A client of the cluster through SSH, as the same user."""
-    with tempfile.TemporaryDirectory(dir=bench_folder()) as home:
-        settings = Path(home, ".ssh")
-        settings.mkdir(mode=0o700)
-        with Sshd(settings, alias="login") as server, environment(HOME=home):
-            profile = {
-                "ssh_key_path": str(server.key),
-                "jobs_remote_dir": str(bench_folder() / "remote" / "jobs"),
-                "tasks_remote_dir": str(bench_folder() / "remote" / "tasks"),
-            }
-            with slurm_fractal("slurm_ssh", profile=profile) as fractal:
-                yield fractal
 
 
 if __name__ == "__main__":
