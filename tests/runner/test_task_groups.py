@@ -528,10 +528,20 @@ def test_an_environment_of_somebody_else_is_used_and_never_touched(
     # The archives that it was installed from are not known.
     assert group.lock.differences(theirs.lock) == []
     assert fractal.collect_custom("my_tasks", python=theirs.python).id == group.id
+    manifest_path = Path(group.folder, "__FRACTAL_MANIFEST__.json")
+    group.deactivate()
+    fractal.task_groups.clean(dry_run=False)
+    assert manifest_path.exists()
+    assert group.reactivate().active
+    interpreter = Path(theirs.python)
+    away = interpreter.rename(interpreter.with_name("away"))
+    with pytest.raises(CollectionError):
+        group.reactivate()
+    assert manifest_path.exists()
+    away.rename(interpreter)
     fractal._store.task_groups.deactivate(theirs.id)
     job = fractal.submit("Do it", make_dataset(fractal, 1)).wait(60)
     assert job.status == "done"
-    manifest_path = Path(group.folder, "__FRACTAL_MANIFEST__.json")
     manifest_path.write_text(json.dumps(manifest(task("Something new"))))
     assert fractal.submit("Something new", "plate").wait(60).status == "done"
     group.deactivate()

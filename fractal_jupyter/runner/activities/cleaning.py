@@ -191,6 +191,7 @@ def _without_environment(store: Store, site: Site) -> list[TaskGroupRecord]:
         group
         for group in store.task_groups.all()
         if not group.active
+        and group.origin != "custom"
         and group.resource_id == site.resource_id
         and group.folder.startswith(f"{site.tasks_dir}/")
         and group.place not in busy

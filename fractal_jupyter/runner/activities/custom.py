@@ -10,9 +10,10 @@ from fractal_jupyter.errors import CollectionError
 from fractal_jupyter.runner.activities.building import task_entries
 from fractal_jupyter.runner.activities.doing import Doing, Outcome
 from fractal_jupyter.runner.activities.process import start
-from fractal_jupyter.runner.activities.site import site_of
+from fractal_jupyter.runner.activities.recipes import Recipe
+from fractal_jupyter.runner.activities.site import Site, site_of
 from fractal_jupyter.runner.usable import usable_resource
-from fractal_jupyter.store.records import ActivityRecord, ProfileRecord, place_of
+from fractal_jupyter.store.records import ActivityRecord, ProfileRecord, TaskGroupRecord, place_of
 from fractal_jupyter.store.store import Store
 
 
@@ -62,9 +63,7 @@ def perform(doing: Doing) -> Outcome:
     """Read the package and record it as a task group; again what has changed of it."""
     recipe, store = doing.request, doing.store
     site = site_of(store, store.profiles.get(recipe["profile"]))
-    site.check(recipe["python"])
-    found = inspect_package(site.builder, python=recipe["python"], package=recipe["package"])
-    doing.log(f"{found.name} {found.version} is in {found.root}")
+    found = _look(doing, recipe, site)
     group = store.task_groups.add(
         entries=entries_of(found),
         resource_id=site.resource_id,
@@ -73,6 +72,21 @@ def perform(doing: Doing) -> Outcome:
         **values_of(found),
     )
     return Outcome(task_group_id=group.id)
+
+
+def look_again(doing: Doing, group: TaskGroupRecord, site: Site) -> None:
+    """Let jobs use a task group again, as its package is now."""
+    found = _look(doing, group.request, site)
+    doing.store.task_groups.replace_tasks(
+        group.id, entries_of(found), active=True, **values_of(found)
+    )
+
+
+def _look(doing: Doing, recipe: Recipe, site: Site) -> InspectedPackage:
+    site.check(recipe["python"])
+    found = inspect_package(site.builder, python=recipe["python"], package=recipe["package"])
+    doing.log(f"{found.name} {found.version} is in {found.root}")
+    return found
 
 
 def entries_of(found: InspectedPackage) -> list[dict[str, Any]]:

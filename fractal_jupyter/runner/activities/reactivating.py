@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractal_jupyter.environments.lock import parse_lock
 from fractal_jupyter.errors import NotAllowed
 from fractal_jupyter.runner.activities.building import build, clear, values_of
+from fractal_jupyter.runner.activities.custom import look_again
 from fractal_jupyter.runner.activities.doing import Doing, Outcome
 from fractal_jupyter.runner.activities.process import start
 from fractal_jupyter.runner.activities.site import site_of_group
@@ -42,6 +43,10 @@ def perform(doing: Doing) -> Outcome:
     store = doing.store
     group = store.task_groups.get(doing.request["task_group"])
     site = site_of_group(store, group)
+    if group.origin == "custom":
+        # it is not ours: neither removed nor built
+        look_again(doing, group, site)
+        return Outcome(task_group_id=group.id)
     if group.active:
         missing = missing_path(group, site.builder)
         if missing is not None:
