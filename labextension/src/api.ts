@@ -12,6 +12,7 @@ export type UnitStatus =
   | 'failed'
   | 'cancelled'
   | 'interrupted';
+export type ActivityStatus = 'pending' | 'ongoing' | 'OK' | 'failed' | 'cancelled';
 /** What a document is of. */
 export type Noun = 'resource' | 'profile';
 export type UnitCounts = Record<UnitStatus, number>;
@@ -61,8 +62,36 @@ export interface ITaskGroup {
   resource_id: number;
   package: string;
   version: string | null;
+  origin: 'pypi' | 'wheel' | 'editable' | 'pixi' | 'custom';
   python_version: string;
+  python: string | null;
+  /** The folder of one in editable mode. */
+  source: string | null;
+  folder: string;
+  /** What is installed, as exact requirements. */
+  freeze: string[];
+  size_bytes: number | null;
+  /** What removing its environment frees; the rest is shared with others. */
+  own_bytes: number | null;
   active: boolean;
+  created: number;
+  last_used: number | null;
+}
+
+/** Something on the disk that nothing uses; what is `unknown` stays. */
+export interface IUnused {
+  kind: 'task group' | 'leftover' | 'cache' | 'unknown';
+  what: string;
+  resource: string;
+  folder: string;
+  frees: number;
+  task_group_id: number | null;
+}
+
+export interface IUnusedList {
+  items: IUnused[];
+  /** What environments would take in addition if they shared nothing. */
+  saved_bytes: number;
 }
 
 export interface ITaskSummary {
@@ -140,12 +169,22 @@ export interface IDataset {
 
 export interface IActivity {
   id: number;
-  action: 'collect' | 'check' | 'scan';
+  action:
+    | 'collect'
+    | 'collect_custom'
+    | 'deactivate'
+    | 'reactivate'
+    | 'delete'
+    | 'clean'
+    | 'check'
+    | 'scan';
   subject: string;
-  status: 'pending' | 'ongoing' | 'OK' | 'failed';
+  status: ActivityStatus;
+  cancel_requested: boolean;
   error: string | null;
   task_group_id: number | null;
   result: unknown;
+  created: number;
   ended: number | null;
 }
 
@@ -278,6 +317,11 @@ export class Api {
   schemas = () => (this.schemasOnce ??= this.get<ISchemas>('schemas').catch(this.forgetSchemas));
   resources = () => this.items<IResource>('resources');
   profiles = () => this.items<IProfile>('profiles');
+  taskGroup = (id: number) => this.get<ITaskGroup>(`task_groups/${id}`);
+  /** The lock file of a task group. */
+  lock = async (id: number) => (await this.ask(`task_groups/${id}/lock`, {})).text();
+  /** What was not used for so many days, and what is left over; looking takes its time. */
+  unused = (days: number) => this.get<IUnusedList>('task_groups/unused', { unused_for: days });
   taskGroups = () => this.items<ITaskGroup>('task_groups');
   /** Those that have all words of `search`, the best first; without any, all in their order. */
   tasks = (search?: string) => this.items<ITaskSummary>('tasks', { search: search || null });
@@ -287,6 +331,9 @@ export class Api {
   updates = (workflow: number, profile?: number) =>
     this.items<IUpdate>(`workflows/${workflow}/updates`, { profile_id: profile });
   datasets = () => this.items<IDataset>('datasets');
+  /** The last ones, the newest first; all, or those of a task group. */
+  activities = async (query: { limit: number; task_group?: number }) =>
+    (await this.get<IPage<IActivity>>('activities', query)).items;
   activity = (id: number) => this.get<IActivity>(`activities/${id}`);
   job = (id: number) => this.get<IJob>(`jobs/${id}`);
   jobs = (query: { limit: number; before?: number | null; status?: string }) =>
@@ -313,8 +360,18 @@ export class Api {
   planUpdate = (workflow: number, body: IStepUpdate) =>
     this.post<IUpdate>(`workflows/${workflow}/updates/plan`, body);
 
-  collect = (body: { requirement: string; profile_id?: number }) =>
-    this.post<IActivity>('task_groups', body);
+  collect = (body: Json) => this.post<IActivity>('task_groups', body);
+  collectCustom = (body: Json) => this.post<IActivity>('task_groups/custom', body);
+  /** Keep a file for a collection, which names it by its `requirement`. */
+  upload = (body: { name: string; content: string }) =>
+    this.post<{ requirement: string }>('packages', body);
+  deactivate = (group: number) => this.post<IActivity>(`task_groups/${group}/deactivate`);
+  reactivate = (group: number) => this.post<IActivity>(`task_groups/${group}/reactivate`);
+  deleteGroup = async (group: number): Promise<IActivity> =>
+    (await this.ask(`task_groups/${group}`, {}, { method: 'DELETE' })).json();
+  clean = async (days: number) =>
+    (await this.post<{ items: IActivity[] }>('task_groups/clean', { unused_for: days })).items;
+  cancelActivity = (id: number) => this.post<IActivity>(`activities/${id}/cancel`);
   addDataset = (body: { name: string; zarr_dir: string; project_dir?: string }) =>
     this.post<IDataset>('datasets', body);
   scan = (dataset: number, profile?: number) =>

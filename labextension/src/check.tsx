@@ -22,7 +22,8 @@ export function CheckResult(props: { activity: number }): JSX.Element {
     pending: 'waiting …',
     ongoing: 'trying …',
     OK: bad ? `${bad} of ${found.length} do not work` : 'all works',
-    failed: 'failed'
+    failed: 'failed',
+    cancelled: 'cancelled'
   };
   return (
     <section className="fj-check" aria-label="Check">

@@ -1,41 +1,34 @@
 /** Collecting a task package: what to install, and the log of the installation. */
 
-import React, { FormEvent, useId, useState } from 'react';
+import React, { FormEvent, useState } from 'react';
 
+import { ActivityPart } from './activity';
+import { IActivity, Json } from './api';
+import { IRefusal, refusalOf } from './draft';
+import { Form } from './form';
 import { useFractal } from './fractal';
-import { messageOf, useFetched } from './live';
-import { Log } from './log';
+import { CollectKind, ICollectGiven, IKind, kindsOf } from './kinds';
+import { useFetched } from './live';
 import { ProfileChooser } from './panel';
 import { Problem } from './parts';
 import { useProfiles } from './profile';
-import { printable } from './words';
+import { TaskRow } from './tasklist';
+import { Upload } from './upload';
 
-/** @param props.started - Told of the activity, so that it is found again after a reload. */
+/**
+ * @param props.given - What the form begins with.
+ * @param props.started - Told of the activity, so that it is found again after a reload.
+ */
 export function CollectView(props: {
   activity: number | undefined;
+  given: ICollectGiven | undefined;
   started: (activity: number) => void;
 }): JSX.Element {
-  const { api } = useFractal();
+  const { api, changes } = useFractal();
   const { active } = useProfiles();
+  const { value: resources, error } = useFetched(changes, { kinds: ['resource'] }, api.resources, []);
   const [activity, setActivity] = useState(props.activity);
-  const [requirement, setRequirement] = useState('');
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
-  const id = useId();
-  const collect = async (event: FormEvent) => {
-    event.preventDefault();
-    setBusy(true);
-    setError(null);
-    try {
-      const begun = await api.collect({ requirement: requirement.trim(), profile_id: active?.id });
-      setActivity(begun.id);
-      props.started(begun.id);
-    } catch (reason) {
-      setError(messageOf(reason));
-    } finally {
-      setBusy(false);
-    }
-  };
+  const resource = resources?.find(one => one.id === active?.resource_id);
   return (
     <div className="fj-view">
       <div className="fj-head">
@@ -45,82 +38,141 @@ export function CollectView(props: {
           its tasks.
         </p>
       </div>
-      <form className="fj-form" onSubmit={event => void collect(event)}>
-        <ProfileChooser />
-        <div className="fj-field">
-          <label htmlFor={id}>Package</label>
-          <input
-            id={id}
-            type="text"
-            autoFocus
-            spellCheck={false}
-            placeholder="fractal-tasks-core==2.1.0"
-            aria-describedby={`${id}-help`}
-            value={requirement}
-            onChange={event => setRequirement(event.target.value)}
-          />
-          <div id={`${id}-help`} className="fj-help">
-            A name, name==version, name[extra]==version, or the path of a wheel.
-          </div>
-        </div>
-        <div>
-          <button
-            type="submit"
-            className="fj-button fj-mod-main"
-            disabled={busy || !requirement.trim() || !active}
-          >
-            Collect
-          </button>
-        </div>
-      </form>
+      <ProfileChooser />
       <Problem text={error} />
+      {resource && active && (
+        <CollectForm
+          kinds={kindsOf(resource)}
+          given={props.given}
+          collect={async (kind, body) => {
+            const ask = kind === 'custom' ? api.collectCustom : api.collect;
+            const begun = await ask({ ...body, profile_id: active.id });
+            setActivity(begun.id);
+            props.started(begun.id);
+            changes.everything();
+          }}
+        />
+      )}
       {activity !== undefined && <Collection key={activity} activity={activity} />}
     </div>
   );
 }
 
-function Collection(props: { activity: number }): JSX.Element {
-  const { api, changes, open } = useFractal();
-  const { value, error } = useFetched(
-    changes,
-    { kinds: ['activity'], id: props.activity },
-    async () => {
-      const activity = await api.activity(props.activity);
-      const group = activity.task_group_id;
-      const tasks = activity.status === 'OK' && group !== null ? await api.tasks() : [];
-      return { activity, tasks: tasks.filter(task => task.task_group_id === group) };
-    },
-    [props.activity]
+function CollectForm(props: {
+  kinds: IKind[];
+  given: ICollectGiven | undefined;
+  collect: (kind: CollectKind, body: Json) => Promise<void>;
+}): JSX.Element {
+  const { kinds, given } = props;
+  const [chosen, setChosen] = useState<CollectKind>(given?.kind ?? 'index');
+  // What was filled in of one kind is there again when it is chosen again.
+  const [values, setValues] = useState<Partial<Record<CollectKind, Json>>>(
+    given ? { [given.kind]: given.value } : {}
   );
-  const words = { pending: 'waiting', ongoing: 'being collected', OK: 'collected', failed: 'failed' };
-  const tones = { pending: 'soft', ongoing: 'busy', OK: 'good', failed: 'bad' };
+  const [busy, setBusy] = useState(false);
+  const [refused, setRefused] = useState<IRefusal | null>(null);
+  const kind = kinds.find(one => one.kind === chosen) ?? kinds[0];
+  const value = values[kind.kind] ?? {};
+  const change = (changed: Json) => setValues(before => ({ ...before, [kind.kind]: changed }));
+  const complete = kind.required.every(name => String(value[name] ?? '').trim());
+  const collect = async (event: FormEvent) => {
+    event.preventDefault();
+    setBusy(true);
+    setRefused(null);
+    try {
+      await props.collect(kind.kind, { ...trimmed(value), ...kind.also });
+    } catch (reason) {
+      setRefused(refusalOf(reason));
+    } finally {
+      setBusy(false);
+    }
+  };
+  const form = (hidden: string[]) => (
+    <Form
+      key={kind.kind}
+      schema={{ type: 'object', properties: kind.fields, required: kind.required }}
+      path=""
+      value={value}
+      change={change}
+      problems={refused?.fields ?? []}
+      hidden={hidden}
+    />
+  );
   return (
-    <section aria-label="Collection">
-      <Problem text={error ?? value?.activity.error} />
-      {value && (
-        <p role="status">
-          {`${printable(value.activity.subject)}: `}
-          <span className="fj-status" data-tone={tones[value.activity.status]}>
-            {words[value.activity.status]}
-          </span>
-        </p>
+    <form className="fj-form" onSubmit={event => void collect(event)}>
+      <label className="fj-choice">
+        Kind
+        <select
+          value={kind.kind}
+          onChange={event => {
+            setChosen(event.target.value as CollectKind);
+            setRefused(null);
+          }}
+        >
+          {kinds.map(one => (
+            <option key={one.kind} value={one.kind}>
+              {one.label}
+            </option>
+          ))}
+        </select>
+      </label>
+      <p className="fj-soft">{kind.about}</p>
+      {form(kind.rare)}
+      {kind.accept && (
+        <Upload
+          key={`upload ${kind.kind}`}
+          accept={kind.accept}
+          done={requirement => change({ ...value, requirement })}
+        />
       )}
-      {value && value.tasks.length > 0 && (
-        <ul className="fj-list" aria-label="Collected tasks">
-          {value.tasks.map(task => (
-            <li key={task.id}>
-              <button
-                type="button"
-                className="fj-row"
-                onClick={() => open({ view: 'task', id: task.id, title: task.name })}
-              >
-                {printable(task.name)}
-              </button>
-            </li>
+      {kind.rare.length > 0 && (
+        <details className="fj-fold">
+          <summary>Extras, versions of other packages, pip</summary>
+          {form(Object.keys(kind.fields).filter(name => !kind.rare.includes(name)))}
+        </details>
+      )}
+      <Problem text={refused?.message} />
+      <div>
+        <button
+          type="submit"
+          className="fj-button fj-mod-main"
+          disabled={busy || !complete}
+          aria-busy={busy}
+        >
+          Collect
+        </button>
+      </div>
+    </form>
+  );
+}
+
+/** Spaces around a name or a path come from copying it. */
+function trimmed(value: Json): Json {
+  const entries = Object.entries(value);
+  return Object.fromEntries(entries.map(([name, said]) => [name, typeof said === 'string' ? said.trim() : said]));
+}
+
+function Collection(props: { activity: number }): JSX.Element {
+  const { api, changes } = useFractal();
+  const [over, setOver] = useState<IActivity | null>(null);
+  const group = over?.status === 'OK' ? over.task_group_id : null;
+  const { value: tasks } = useFetched(
+    changes,
+    { kinds: ['task_group'] },
+    async () =>
+      group === null ? [] : (await api.tasks()).filter(task => task.task_group_id === group),
+    [group]
+  );
+  return (
+    <>
+      <ActivityPart id={props.activity} heading="h2" over={setOver} />
+      {tasks && tasks.length > 0 && (
+        <ul className="fj-list fj-mod-boxed" aria-label="Collected tasks">
+          {tasks.map(task => (
+            <TaskRow key={task.id} task={task} />
           ))}
         </ul>
       )}
-      <Log path={`activities/${props.activity}`} label="Log of the collection" />
-    </section>
+    </>
   );
 }

@@ -4,6 +4,7 @@ import { CommandRegistry } from '@lumino/commands';
 import { createContext, useContext } from 'react';
 
 import { Api } from './api';
+import type { ICollectGiven } from './kinds';
 import { Changes } from './live';
 import { ActiveProfile } from './profile';
 
@@ -11,7 +12,11 @@ import { ActiveProfile } from './profile';
 export type View =
   | { view: 'job'; id: number; title?: string }
   | { view: 'task'; id: number; title?: string }
-  | { view: 'collect'; activity?: number; title?: string }
+  /** `given` is what the form begins with. */
+  | { view: 'collect'; activity?: number; given?: ICollectGiven; title?: string }
+  | { view: 'task_group'; id: number; title?: string }
+  | { view: 'activity'; id: number; title?: string }
+  | { view: 'clean'; title?: string }
   | { view: 'workflow'; id?: number; title?: string }
   | { view: 'resource'; id?: number; title?: string }
   /** `resource` is that of a new one. */
@@ -40,6 +45,7 @@ export const CommandIDs = {
   open: 'fractal:open',
   panel: 'fractal:show-panel',
   collect: 'fractal:collect',
+  clean: 'fractal:clean',
   addWorkflow: 'fractal:add-workflow',
   addResource: 'fractal:add-resource',
   addProfile: 'fractal:add-profile',

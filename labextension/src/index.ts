@@ -133,10 +133,21 @@ function addViews(
         properties: {
           view: {
             type: 'string',
-            enum: ['job', 'task', 'collect', 'workflow', 'resource', 'profile']
+            enum: [
+              'job',
+              'task',
+              'collect',
+              'task_group',
+              'activity',
+              'clean',
+              'workflow',
+              'resource',
+              'profile'
+            ]
           },
           id: { type: 'integer', description: 'Of what is shown; none for what is new.' },
           activity: { type: 'integer', description: 'The collection to show.' },
+          given: { type: 'object', description: 'What the form of a collection begins with.' },
           resource: { type: 'integer', description: 'That of a new profile.' },
           title: { type: 'string' }
         }
@@ -259,6 +270,13 @@ function addCommands(
       execute: () => fractal.open({ view, title })
     });
   }
+  commands.addCommand(CommandIDs.clean, {
+    label: 'Clean Up Fractal Environments…',
+    caption: 'Show what nothing uses, and remove it',
+    icon: fractalIcon,
+    describedBy: noArguments,
+    execute: () => fractal.open({ view: 'clean', title: 'Clean up' })
+  });
   commands.addCommand(CommandIDs.editResource, {
     label: 'Edit a Fractal Resource…',
     describedBy: noArguments,
@@ -342,7 +360,7 @@ function notifyOfEnds(
 }
 
 function argumentsOf(view: View): ReadonlyJSONObject {
-  return { ...view };
+  return { ...view } as ReadonlyJSONObject;
 }
 
 export default plugin;

@@ -2,11 +2,12 @@
 
 import React, { useState } from 'react';
 
-import { Api, IJobSummary, ITaskGroup, ITaskSummary, JobStatus } from './api';
+import { Api, IJobSummary, JobStatus } from './api';
 import { CommandIDs, useFractal } from './fractal';
 import { useFetched } from './live';
-import { Problem, Progress, Status, StatusChooser } from './parts';
+import { CommandButton, Problem, Progress, Status, StatusChooser } from './parts';
 import { useProfiles } from './profile';
+import { Tasks } from './tasklist';
 import { counted, isOver, jobTitle, moment, printable, progressWords } from './words';
 
 const PAGE = 20;
@@ -115,19 +116,6 @@ function PlaceList(): JSX.Element {
   );
 }
 
-function CommandButton(props: { command: string; text: string }): JSX.Element {
-  const { commands } = useFractal();
-  return (
-    <button
-      type="button"
-      className="fj-button"
-      onClick={() => void commands.execute(props.command)}
-    >
-      {props.text}
-    </button>
-  );
-}
-
 function PlaceRow(props: { name: string; about: string; choose: () => void }): JSX.Element {
   return (
     <button type="button" className="fj-row" onClick={props.choose}>
@@ -232,104 +220,6 @@ function JobRow(props: { job: IJobSummary }): JSX.Element {
   );
 }
 
-function Tasks(): JSX.Element {
-  const { api, changes } = useFractal();
-  const { active } = useProfiles();
-  const [sought, setSought] = useState('');
-  const search = sought.trim();
-  const { value, error } = useFetched(
-    changes,
-    { kinds: ['task_group'] },
-    async () => {
-      const [groups, tasks] = await Promise.all([api.taskGroups(), api.tasks(search)]);
-      return { groups, tasks, search };
-    },
-    [search]
-  );
-  // Tasks run where they were collected.
-  const groups = value?.groups.filter(
-    group => group.active && (!active || group.resource_id === active.resource_id)
-  );
-  const tasksOf = (group: ITaskGroup) =>
-    value!.tasks.filter(task => task.task_group_id === group.id);
-  return (
-    <section className="fj-section" aria-label="Tasks">
-      <header>
-        <h2>Tasks</h2>
-        <CommandButton command={CommandIDs.collect} text="Collect…" />
-      </header>
-      <input
-        className="fj-search"
-        type="search"
-        placeholder="Name, tag, category, …"
-        aria-label="Find a task"
-        value={sought}
-        onChange={event => setSought(event.target.value)}
-      />
-      <Problem text={error} />
-      {groups && !groups.length && (
-        <p className="fj-hint">
-          No task package is collected for this profile yet: Collect… installs one.
-        </p>
-      )}
-      <div className="fj-grow">
-        {value?.search && groups ? (
-          <FoundTasks
-            tasks={value.tasks.filter(task => groups.some(group => group.id === task.task_group_id))}
-          />
-        ) : (
-          groups?.map(group => <TaskGroup key={group.id} group={group} tasks={tasksOf(group)} />)
-        )}
-      </div>
-    </section>
-  );
-}
-
-/** Tasks of all packages, the one that fits best first. */
-function FoundTasks(props: { tasks: ITaskSummary[] }): JSX.Element {
-  const { tasks } = props;
-  return (
-    <>
-      <p className="fj-hint" role="status">
-        {tasks.length ? `${counted(tasks.length, 'task')} found` : 'No task has all these words.'}
-      </p>
-      <ul className="fj-list" aria-label="Tasks that were found">
-        {tasks.map(task => (
-          <TaskRow key={task.id} task={task}>
-            <span className="fj-soft fj-name">
-              {printable(
-                [`${task.package} ${task.version ?? ''}`, task.category, task.modality, ...task.tags]
-                  .filter(Boolean)
-                  .join(' · ')
-              )}
-            </span>
-          </TaskRow>
-        ))}
-      </ul>
-    </>
-  );
-}
-
-function TaskRow(props: { task: ITaskSummary; children?: React.ReactNode }): JSX.Element {
-  const { open } = useFractal();
-  const { task } = props;
-  return (
-    <li>
-      <button
-        type="button"
-        className="fj-row"
-        onClick={() => open({ view: 'task', id: task.id, title: task.name })}
-      >
-        <span className="fj-line">
-          <span className="fj-name">{printable(task.name)}</span>
-          <span className="fj-soft">{task.type.replace(/_/g, ' ')}</span>
-        </span>
-        {props.children}
-      </button>
-    </li>
-  );
-}
-
 function Workflows(): JSX.Element {
   const { api, changes, open } = useFractal();
   const { value, error } = useFetched(changes, { kinds: ['workflow'] }, api.workflows, []);
@@ -360,22 +250,5 @@ function Workflows(): JSX.Element {
         ))}
       </ul>
     </section>
-  );
-}
-
-function TaskGroup(props: { group: ITaskGroup; tasks: ITaskSummary[] }): JSX.Element {
-  const { group, tasks } = props;
-  const name = printable(`${group.package} ${group.version ?? ''}`);
-  return (
-    <details className="fj-group" open>
-      <summary>
-        {name} <span className="fj-soft">{counted(tasks.length, 'task')}</span>
-      </summary>
-      <ul className="fj-list" aria-label={`Tasks of ${name}`}>
-        {tasks.map(task => (
-          <TaskRow key={task.id} task={task} />
-        ))}
-      </ul>
-    </details>
   );
 }

@@ -4,8 +4,9 @@ import { Clipboard, Notification } from '@jupyterlab/apputils';
 import React, { useState } from 'react';
 
 import { IStep, JobStatus, UnitStatus } from './api';
+import { useFractal } from './fractal';
 import { messageOf } from './live';
-import { printableLines, toneOf, unitCounts } from './words';
+import { printable, printableLines, toneOf, unitCounts } from './words';
 
 export function Status(props: { status: JobStatus | UnitStatus }): JSX.Element {
   return (
@@ -105,6 +106,35 @@ export function Problem(props: { text: string | null | undefined }): JSX.Element
       {printableLines(props.text)}
     </div>
   ) : null;
+}
+
+export function CommandButton(props: { command: string; text: string }): JSX.Element {
+  const { commands } = useFractal();
+  return (
+    <button
+      type="button"
+      className="fj-button"
+      onClick={() => void commands.execute(props.command)}
+    >
+      {props.text}
+    </button>
+  );
+}
+
+/** Names and what is said of them; what is said in a word is left out if it is empty. */
+export function Facts(props: { label: string; facts: [string, React.ReactNode][] }): JSX.Element {
+  return (
+    <dl className="fj-facts" aria-label={props.label}>
+      {props.facts
+        .filter(([, said]) => said)
+        .map(([name, said]) => (
+          <React.Fragment key={name}>
+            <dt>{name}</dt>
+            <dd>{typeof said === 'string' ? printable(said) : said}</dd>
+          </React.Fragment>
+        ))}
+    </dl>
+  );
 }
 
 /** A button that does something that takes its time, and shows what went wrong. */

@@ -6,9 +6,9 @@ import { ITask, Json } from './api';
 import { Form } from './form';
 import { useFractal } from './fractal';
 import { useFetched } from './live';
-import { Problem, Prose } from './parts';
+import { Facts, Problem, Prose } from './parts';
 import { useSubmission } from './submit';
-import { printable, typesWords } from './words';
+import { groupName, printable, typesWords } from './words';
 
 /** Arguments that only Fractal gives to a task. */
 export const RESERVED = ['zarr_url', 'zarr_urls', 'zarr_dir', 'init_args'];
@@ -51,7 +51,7 @@ function TaskForm(props: { task: ITask }): JSX.Element {
           {printable([task.package, task.version, task.category, task.modality].filter(Boolean).join(' · '))}
         </p>
         <About task={task} />
-        <Facts task={task} />
+        <AboutTask task={task} />
       </div>
       {submitting.where}
       {given.map(({ part, title, schema }) => (
@@ -74,33 +74,36 @@ function TaskForm(props: { task: ITask }): JSX.Element {
 }
 
 /** What images it takes and gives, its tags, and other versions of it where it was collected. */
-function Facts(props: { task: ITask }): JSX.Element {
+function AboutTask(props: { task: ITask }): JSX.Element {
   const { open } = useFractal();
   const { task } = props;
   const others = task.versions.filter(
     one => one.active && one.resource_id === task.resource_id && one.task_id !== task.id
   );
-  const facts: [string, string][] = [
-    ['Kind', task.type.replace(/_/g, ' ')],
-    ['Takes images that are', typesWords(task.input_types)],
-    ['Makes them', typesWords(task.output_types)],
-    ['Tags', task.tags.join(', ')]
-  ];
   return (
-    <dl className="fj-facts" aria-label="About this task">
-      {facts
-        .filter(([, text]) => text)
-        .map(([name, text]) => (
-          <React.Fragment key={name}>
-            <dt>{name}</dt>
-            <dd>{printable(text)}</dd>
-          </React.Fragment>
-        ))}
-      {others.length > 0 && (
-        <>
-          <dt>Other versions</dt>
-          <dd>
-            {others.map(one => (
+    <Facts
+      label="About this task"
+      facts={[
+        ['Kind', task.type.replace(/_/g, ' ')],
+        ['Takes images that are', typesWords(task.input_types)],
+        ['Makes them', typesWords(task.output_types)],
+        ['Tags', task.tags.join(', ')],
+        [
+          'Task group',
+          <button
+            type="button"
+            className="fj-button"
+            onClick={() =>
+              open({ view: 'task_group', id: task.task_group_id, title: groupName(task) })
+            }
+          >
+            {printable(groupName(task))}
+          </button>
+        ],
+        [
+          'Other versions',
+          others.length > 0 &&
+            others.map(one => (
               <button
                 key={one.task_id}
                 type="button"
@@ -109,11 +112,10 @@ function Facts(props: { task: ITask }): JSX.Element {
               >
                 {printable(`${one.version ?? 'no version'} (Python ${one.python_version})`)}
               </button>
-            ))}
-          </dd>
-        </>
-      )}
-    </dl>
+            ))
+        ]
+      ]}
+    />
   );
 }
 

@@ -4,6 +4,8 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import { ISignal, Signal } from '@lumino/signaling';
 import React from 'react';
 
+import { ActivityView } from './activity';
+import { CleanView } from './clean';
 import { CollectView } from './collect';
 import { DocumentEditor } from './editor';
 import { FractalContext, IFractal, IFrame, View } from './fractal';
@@ -12,6 +14,7 @@ import { Panel } from './panel';
 import { RunningJobs } from './running';
 import { StatusItem } from './status';
 import { TaskView } from './task';
+import { TaskGroupView } from './taskgroup';
 import { WorkflowView } from './workflow';
 
 abstract class FractalWidget extends ReactWidget {
@@ -104,9 +107,16 @@ export class ViewWidget extends FractalWidget implements IFrame {
         return (
           <CollectView
             activity={view.activity}
+            given={view.given}
             started={activity => this.setView({ ...view, activity })}
           />
         );
+      case 'task_group':
+        return <TaskGroupView id={view.id} />;
+      case 'activity':
+        return <ActivityView id={view.id} />;
+      case 'clean':
+        return <CleanView />;
       case 'workflow':
         return <WorkflowView id={view.id} frame={this} />;
       case 'resource':
@@ -130,5 +140,12 @@ export class ViewWidget extends FractalWidget implements IFrame {
 
 /** The same for views that show the same thing; one of each is open at most. */
 export function viewName(view: View): string {
-  return view.view === 'collect' ? 'collect' : `${view.view}:${view.id ?? 'new'}`;
+  switch (view.view) {
+    case 'collect':
+      return `collect${view.given ? `:${JSON.stringify(view.given)}` : ''}`;
+    case 'clean':
+      return 'clean';
+    default:
+      return `${view.view}:${view.id ?? 'new'}`;
+  }
 }

@@ -89,6 +89,11 @@ export function bytes(size: number): string {
   return `${value >= 10 || Number.isInteger(value) ? Math.round(value) : value.toFixed(1)} ${units[0]}`;
 }
 
+/** What a task group is called. */
+export function groupName(group: { package: string; version: string | null }): string {
+  return `${group.package} ${group.version ?? ''}`.trim();
+}
+
 /** Types of images in words: `is_3D, not projected`. */
 export function typesWords(types: Record<string, boolean>): string {
   return Object.entries(types)
