@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fractal_jupyter.client.activities import Activity, activity_listing, see_to_it
 from fractal_jupyter.client.listing import Listing, Shown
@@ -21,9 +22,12 @@ from fractal_jupyter.runner.activities.deleting import begin_deletion
 from fractal_jupyter.runner.activities.exporting import export
 from fractal_jupyter.runner.activities.reactivating import begin_reactivation
 from fractal_jupyter.runner.activities.recipes import CollectionRequest
+from fractal_jupyter.runner.refreshing import CHANGING
 from fractal_jupyter.store.documents import not_found
 from fractal_jupyter.store.records import ActivityRecord, TaskGroupRecord
 from fractal_jupyter.store.store import Store
+
+UNUSED_DAYS = 30.0
 
 
 class TaskGroup(Shown):
@@ -122,7 +126,7 @@ class TaskGroup(Shown):
             self._store,
             f"Reactivating {self._name}",
             begin_reactivation(self._store, self._now()),
-            done=lambda _: f"{self._name} is active again, and what it was",
+            done=lambda _: f"{self._name} is active again{self._as_it_was}",
         )
         return self._refreshed()
 
@@ -141,6 +145,10 @@ class TaskGroup(Shown):
         )
 
     @property
+    def _as_it_was(self) -> str:
+        return "" if self.origin in CHANGING else ", and what it was"
+
+    @property
     def _name(self) -> str:
         return f"{self.package} {self.version}"
 
@@ -154,7 +162,7 @@ class TaskGroup(Shown):
     def _line(self) -> str:
         return (
             f"<TaskGroup {self.package} {self.version}, Python {self.python_version}, "
-            f"{counted(len(self.tasks), 'task')}>"
+            f"{counted(len(self.tasks), 'task')}{'' if self.active else ', deactivated'}>"
         )
 
     def _text(self) -> str:
@@ -219,7 +227,7 @@ class TaskGroups:
         found = self.get(group) if isinstance(group, str) else group
         return export(self._store, found._now(), None if path is None else Path(path))
 
-    def clean(self, *, dry_run: bool = True, unused_for: float = 30) -> Listing[Unused]:
+    def clean(self, *, dry_run: bool = True, unused_for: float = UNUSED_DAYS) -> Listing[Unused]:
         """Show what of the environments on the disk nothing uses, and what removing it frees.
 
         Removed, it is what no workflow and for long no job has used (deactivated: it can be
@@ -249,11 +257,15 @@ class TaskGroups:
                 title = f"Cleaning {one.site.tasks_dir}"
                 begun = begin_cleaning(self._store, one)
                 see_to_it(self._store, title, begun, done=lambda _: "clean")
-        saved = sum(one.usage.saved_bytes for one in found)
+        shown: dict[str, Any] = {
+            "saved": sum(one.usage.saved_bytes for one in found),
+            "removed": not dry_run,
+            "unused_for": None if unused_for == UNUSED_DAYS else unused_for,
+        }
         return Listing(
             unused,
-            html=lambda items: unused_html(items, saved=saved, removed=not dry_run),
-            text=lambda items: unused_text(items, saved=saved, removed=not dry_run),
+            html=lambda items: unused_html(items, **shown),
+            text=lambda items: unused_text(items, **shown),
         )
 
     def collect(self, request: CollectionRequest) -> TaskGroup:

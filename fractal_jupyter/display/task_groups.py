@@ -111,18 +111,23 @@ def _freeze(freeze: Sequence[str]) -> Note:
     )
 
 
-def unused_page(unused: Sequence[Unused], *, saved: int, removed: bool) -> Page:
+def unused_page(
+    unused: Sequence[Unused], *, saved: int, removed: bool, unused_for: float | None = None
+) -> Page:
     """What of the environments on the disk nothing uses.
 
     Args:
         unused: What that is.
         saved: What the environments would take in addition if they shared no files, in bytes.
         removed: Whether it was removed.
+        unused_for: What was said of how long task groups were not used, if it was.
     """
     shown, left_out = clipped(unused, head=100)
     ours = [each for each in unused if each.kind != "unknown"]
     total = size(sum(each.frees for each in ours))
-    hint = Hint(code="fractal.task_groups.clean(dry_run=False)", words=f"frees {total}")
+    said = "" if unused_for is None else f"unused_for={unused_for:g}, "
+    call = f"fractal.task_groups.clean({said}dry_run=False)"
+    hint = Hint(code=call, words=f"frees {total}")
     facts = (Span(f"environments share {size(saved)}"),) if saved else ()
     return Page(
         title=f"{counted(len(ours), 'thing')} that nothing uses, {total}",

@@ -23,12 +23,15 @@ class EnvironmentUsage:
         complete: whether it is finished; else it is being built.
         size_bytes: what it would take up if it were alone.
         own_bytes: what removing it would free: files that nothing else has as well.
+        frees_bytes: what removing it and then sweeping would free: what only the cache has as
+            well is among it.
     """
 
     folder: str
     complete: bool
     size_bytes: int
     own_bytes: int
+    frees_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def survey_usage(host: Host, *, python: str, tasks_dir: str, cache_dir: str | No
     """
     found = _ask(host, python, "usage", tasks_dir=tasks_dir, cache_dir=cache_dir)
     environments = (
-        EnvironmentUsage(each["folder"], each["complete"], each["size"], each["own"])
+        EnvironmentUsage(each["folder"], each["complete"], each["size"], each["own"], each["frees"])
         for each in found["environments"]
     )
     return Usage(

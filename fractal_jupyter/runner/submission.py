@@ -359,6 +359,7 @@ def resolve_task(
         for task in tasks:
             if task.name == name:
                 raise _collected_elsewhere(task, groups[task.task_group_id], profile)
+        _raise_if_deactivated(store, resource, name)
         raise not_found(f"task on the resource {resource.name!r}", name, {t.name for t in here})
     found = [
         (task, groups[task.task_group_id])
@@ -377,6 +378,23 @@ def resolve_task(
         )
     # The same version installed twice, for two Pythons say: the newest one.
     return found[-1]
+
+
+def _raise_if_deactivated(store: Store, resource: ResourceRecord, name: str) -> None:
+    off = {
+        group.id: group
+        for group in store.task_groups.all()
+        if not group.active and group.resource_id == resource.id
+    }
+    for task in store.task_groups.tasks():
+        if task.name == name and task.task_group_id in off:
+            group = off[task.task_group_id]
+            raise NotFound(
+                f"The task {name!r} is in {group.package} {group.version}, which is deactivated. "
+                "Build its environment again: "
+                f"fractal.task_groups.get({group.package!r}, version={group.version!r})"
+                ".reactivate()."
+            )
 
 
 def _is_in(group: TaskGroupRecord, tasks_remote_dir: str | None) -> bool:

@@ -65,6 +65,8 @@ def test_what_is_shared_is_counted_once(workshop: Workshop) -> None:
     one, two = found.environments
     assert one.size_bytes == disk_usage(first) > BIG > one.own_bytes > 0
     assert two.own_bytes < BIG
+    # Whoever goes, the other one still has the rest.
+    assert max(one.frees_bytes, two.frees_bytes) < BIG
     assert found.environments_bytes == disk_usage(first, second)
     assert found.saved_bytes > BIG
     assert found.cache_bytes == disk_usage(workshop.cache)
@@ -76,8 +78,14 @@ def test_a_sweep_frees_what_nothing_uses(workshop: Workshop, index: PackageIndex
     first, one = build(workshop, "1.0", "first")
     second, two = build(workshop, "2.0", "second")
     kept = disk_usage(first)
+    (_, said) = usage(workshop).environments
+    free = disk_usage(workshop.folder)
     shutil.rmtree(second)
     before = usage(workshop)
+    removed = free - disk_usage(workshop.folder)
+    assert said.own_bytes == removed
+    assert said.frees_bytes <= removed + before.unused_bytes
+    assert said.frees_bytes > BIG > said.own_bytes
     assert before.unused_bytes > BIG
     free = disk_usage(workshop.folder)
     swept = sweep(LocalHost(), python=sys.executable, tasks_dir=str(workshop.folder))

@@ -147,7 +147,7 @@ def test_what_the_index_has_changed_is_not_taken_for_the_same(
 def test_who_uses_it_is_named(fractal: Fractal, group: TaskGroup, index: PackageIndex) -> None:
     workflow = fractal.workflows.create("analysis", steps=[{"task": "Do it"}])
     fractal.workflows.create("other", steps=[{"task": "Project Image"}])
-    with pytest.raises(InUse, match=r"my-tasks 1\.0 is used by the workflow 'analysis'\. Update"):
+    with pytest.raises(InUse, match=r"my-tasks 1\.0 is used by the workflow 'analysis'\. First"):
         group.delete()
     make_task_wheel(index.folder, version="2.0")
     second = fractal.collect("my-tasks==2.0")

@@ -22,6 +22,7 @@ from .bytecode import BLOCK
 from .claim import Claim, age, is_complete, owner_of, take, take_over
 from .messages import Failure, report, send
 
+Inode = tuple[int, int]
 _SWEEP = "sweep"
 _DEPTH = 3
 _ASIDE = re.compile(r"\.(?P<folder>.+)\.[0-9a-f]{8}\.(?P<purpose>old|new)")
@@ -61,22 +62,32 @@ def wait_for_sweep(cache: str | None) -> None:
 
 def survey(tasks_dir: Path, cache: Path) -> dict[str, Any]:
     """Return what there is: environments, leftovers, the cache; sizes in bytes on the disk."""
-    together: dict[tuple[int, int], int] = {}
+    together: dict[Inode, int] = {}
     environments = []
+    cached = _Contents(cache)
     for folder in _environments(tasks_dir, cache):
         if not _is_left_over(folder):
-            sizes, own = _measure(folder)
-            together.update(sizes)
-            facts = {"folder": str(folder), "complete": is_complete(folder)}
-            environments.append({**facts, "size": sum(sizes.values()), "own": own})
+            contents = _Contents(folder)
+            together.update(contents.sizes)
+            environments.append(
+                {
+                    "folder": str(folder),
+                    "complete": is_complete(folder),
+                    "size": contents.size,
+                    "own": contents.own(),
+                    # What only the cache has as well, a sweep removes from there.
+                    "frees": contents.own(besides=cached),
+                }
+            )
     unused = sum(_size(path) for path in _unused(cache))
     return {
         "environments": environments,
         "together": sum(together.values()),
         "leftovers": [
-            {"path": str(path), "size": _measure(path)[1]} for path in _leftovers(tasks_dir, cache)
+            {"path": str(path), "size": _Contents(path).own()}
+            for path in _leftovers(tasks_dir, cache)
         ],
-        "cache": _size(cache),
+        "cache": cached.size,
         "unused": unused,
     }
 
@@ -90,7 +101,7 @@ def sweep(tasks_dir: Path, cache: Path) -> dict[str, Any]:
     """
     freed, removed = 0, []
     for path in _leftovers(tasks_dir, cache):
-        _, size = _measure(path)
+        size = _Contents(path).own()
         if _remove_leftover(path):
             freed += size
             removed.append(str(path))
@@ -218,29 +229,39 @@ def _files(folder: Path) -> Iterator[os.stat_result]:
                 continue
 
 
-def _measure(folder: Path) -> tuple[dict[tuple[int, int], int], int]:
-    """Return the bytes of each file in a folder, and those that nothing else has as well."""
-    found: dict[tuple[int, int], os.stat_result] = {}
-    links: Counter[tuple[int, int]] = Counter()
-    for status in _files(folder):
-        inode = status.st_dev, status.st_ino
-        found[inode] = status
-        links[inode] += 1
-    sizes = {inode: status.st_blocks * BLOCK for inode, status in found.items()}
-    own = sum(
-        sizes[inode]
-        for inode, status in found.items()
-        # The links of a folder are the folders in it.
-        if stat.S_ISDIR(status.st_mode) or status.st_nlink == links[inode]
-    )
-    return sizes, own
+class _Contents:
+    """The files of a folder, each once; sizes in bytes on the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sizes: dict[Inode, int] = {}
+        self._links: Counter[Inode] = Counter()
+        self._all_links: dict[Inode, int] = {}
+        for status in _files(folder):
+            inode = status.st_dev, status.st_ino
+            self.sizes[inode] = status.st_blocks * BLOCK
+            self._links[inode] += 1
+            # The links of a folder are the folders in it.
+            self._all_links[inode] = 1 if stat.S_ISDIR(status.st_mode) else status.st_nlink
+
+    @property
+    def size(self) -> int:
+        return sum(self.sizes.values())
+
+    def own(self, *, besides: _Contents | None = None) -> int:
+        """Return the size of what nothing else has as well, but perhaps another folder."""
+        others = Counter() if besides is None else besides._links
+        return sum(
+            size
+            for inode, size in self.sizes.items()
+            if self._all_links[inode] == self._links[inode] + others[inode]
+        )
 
 
 def _size(path: Path) -> int:
     """Return the bytes that a file, or a folder with all in it, takes up; each file once."""
     if path.is_file():
         return path.lstat().st_blocks * BLOCK
-    return sum(_measure(path)[0].values())
+    return _Contents(path).size
 
 
 def _is_single(status: os.stat_result) -> bool:

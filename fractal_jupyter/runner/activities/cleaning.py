@@ -108,7 +108,7 @@ def _unused(store: Store, site: Site, usage: Usage, unused_for: float) -> Iterat
     for environment in usage.environments:
         group = known.get(environment.folder)
         here = partial(
-            Unused, resource=name, folder=environment.folder, frees=environment.own_bytes
+            Unused, resource=name, folder=environment.folder, frees=environment.frees_bytes
         )
         if not environment.complete:
             continue

@@ -41,9 +41,9 @@ def require_unused(store: Store, group: TaskGroupRecord) -> None:
     if workflows:
         raise InUse(
             f"The task group {group.package} {group.version} is used by the workflow"
-            f"{'s' if len(workflows) > 1 else ''} {', '.join(map(repr, workflows))}. Update "
-            "their tasks to another version (update_task), or remove them, first; or deactivate "
-            "the task group, which frees the disk as well."
+            f"{'s' if len(workflows) > 1 else ''} {', '.join(map(repr, workflows))}. First take "
+            "another version there (update_task), or remove what uses it; or deactivate the task "
+            "group, which frees the disk as well."
         )
 
 
