@@ -304,6 +304,8 @@ class ObjectField(Field):
             self.load(default)
             self.given = False
             return
+        # It may have begun with null, where a union around it begins with something else.
+        self.misfit, self.is_null = MISSING, False
         self._fresh()
         for name, value in default.items():
             field = self.fields.get(name)

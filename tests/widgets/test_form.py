@@ -518,6 +518,15 @@ def test_a_default_changes_nothing_and_is_never_repeated(schema: dict[str, Any],
     assert same(field.effective(), default)
 
 
+def test_the_default_of_a_union_comes_before_that_of_its_alternative() -> None:
+    fields = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    optional = {"anyOf": [fields, {"type": "null"}], "default": None}
+    one = form({"a": {"anyOf": [optional, {"type": "integer"}], "default": {}}})
+    assert same(only(one).effective(), {})
+    only(one).enter({})
+    assert one.value() == {}
+
+
 @given(data=st.data())
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_is_done_to_a_real_form_its_document_can_be_loaded_again(data: Any) -> None:
