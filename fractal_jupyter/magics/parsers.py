@@ -186,7 +186,7 @@ def _export() -> VerbParser:
     parser = VerbParser(
         "export",
         "Write a lock file, from which `collect` makes the same on another machine.",
-        epilog="example:\n  %fractal export fractal-tasks-core --version 2.1.0 --to locks",
+        epilog="example:\n  %fractal export fractal-tasks-core --version 2.1.0 --to core.lock",
     )
     _add_group(parser)
     parser.add("--to", metavar="PATH", help="file or folder; by default the working directory")

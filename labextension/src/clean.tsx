@@ -60,7 +60,10 @@ export function CleanView(): JSX.Element {
       </div>
       <Days days={days} look={asked => (asked === days ? void found.again() : setDays(asked))} />
       <Problem text={found.error ?? refused} />
-      <p role="status">{value ? summary(removable, frees, value.saved_bytes) : found.error ? '' : 'Looking …'}</p>
+      <p role="status">
+        {value && summary(removable, frees, value.saved_bytes)}
+        {!value && !found.error && 'Looking …'}
+      </p>
       {value && value.items.length > 0 && <Unused items={value.items} />}
       {begun.map(id => (
         <ActivityPart key={id} id={id} heading="h2" over={() => void found.again()} />
@@ -100,7 +103,10 @@ function Days(props: { days: number; look: (days: number) => void }): JSX.Elemen
 }
 
 function summary(removable: IUnused[], frees: number, saved: number): string {
-  const shared = saved > 0 ? ` Environments share files: without that, they would take ${bytes(saved)} more.` : '';
+  const shared =
+    saved > 0
+      ? ` Environments share files: without that, they would take ${bytes(saved)} more.`
+      : '';
   return removable.length
     ? `Removing ${counted(removable.length, 'thing')} frees ${bytes(frees)}.${shared}`
     : `Nothing here can be removed.${shared}`;

@@ -87,15 +87,16 @@ function CollectForm(props: {
       setBusy(false);
     }
   };
-  const form = (hidden: string[]) => (
+  const names = Object.keys(kind.fields);
+  const form = (shown: string[]) => (
     <Form
-      key={kind.kind}
+      key={`${kind.kind} ${shown}`}
       schema={{ type: 'object', properties: kind.fields, required: kind.required }}
       path=""
       value={value}
       change={change}
       problems={refused?.fields ?? []}
-      hidden={hidden}
+      hidden={names.filter(name => !shown.includes(name))}
     />
   );
   return (
@@ -117,7 +118,7 @@ function CollectForm(props: {
         </select>
       </label>
       <p className="fj-soft">{kind.about}</p>
-      {form(kind.rare)}
+      {form(kind.required)}
       {kind.accept && (
         <Upload
           key={`upload ${kind.kind}`}
@@ -125,10 +126,11 @@ function CollectForm(props: {
           done={requirement => change({ ...value, requirement })}
         />
       )}
+      {form(names.filter(name => ![...kind.required, ...kind.rare].includes(name)))}
       {kind.rare.length > 0 && (
         <details className="fj-fold">
           <summary>Extras, versions of other packages, pip</summary>
-          {form(Object.keys(kind.fields).filter(name => !kind.rare.includes(name)))}
+          {form(kind.rare)}
         </details>
       )}
       <Problem text={refused?.message} />
@@ -149,7 +151,9 @@ function CollectForm(props: {
 /** Spaces around a name or a path come from copying it. */
 function trimmed(value: Json): Json {
   const entries = Object.entries(value);
-  return Object.fromEntries(entries.map(([name, said]) => [name, typeof said === 'string' ? said.trim() : said]));
+  return Object.fromEntries(
+    entries.map(([name, said]) => [name, typeof said === 'string' ? said.trim() : said])
+  );
 }
 
 function Collection(props: { activity: number }): JSX.Element {
