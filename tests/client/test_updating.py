@@ -74,7 +74,10 @@ def test_nothing_changes_until_all_fits(fractal: Fractal) -> None:
     assert list(workflow.steps) == [PROJECT, IMPORT]
 
 
-def test_which_steps_have_a_newer_version(fractal: Fractal) -> None:
+def test_which_steps_have_a_newer_version(
+    fractal: Fractal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     unknown = {"task": "Nothing", "version": "1"}
     workflow = fractal.workflows.create("w", steps=[PROJECT, IMPORT, unknown, {"task": "Toy Copy"}])
     (update,) = workflow.updates()
