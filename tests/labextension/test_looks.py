@@ -54,7 +54,7 @@ def open_failed_job(page: Page) -> None:
 
 def open_collection(page: Page) -> None:
     show_panel(page).get_by_role("button", name="Collect…").click()
-    view(page).get_by_label("Package").fill("/nowhere/tasks-1.0-py3-none-any.whl")
+    view(page).get_by_label("Package (required)").fill("/nowhere/tasks-1.0-py3-none-any.whl")
     view(page).get_by_role("button", name="Collect", exact=True).click()
     expect(view(page).get_by_role("alert").first).to_be_visible(timeout=60_000)
 

@@ -131,7 +131,7 @@ def test_text_from_outside_is_text(page: Page) -> None:
 def test_a_package_is_collected_and_views_survive_a_reload(page: Page, tmp_path: Path) -> None:
     wheel = make_task_wheel(tmp_path, "browsed-tasks", "1.0")
     show_panel(page).get_by_role("button", name="Collect…").click()
-    view(page).get_by_label("Package").fill(str(wheel))
+    view(page).get_by_label("Package (required)").fill(str(wheel))
     view(page).get_by_role("button", name="Collect", exact=True).click()
     expect(view(page).get_by_role("log")).to_contain_text("Installing")
     expect(view(page).get_by_role("region").get_by_role("status")).to_have_text(
