@@ -14,6 +14,7 @@ from pwd import struct_passwd
 import pytest
 
 from fractal_jupyter import Fractal
+from fractal_jupyter.client.task_groups import TaskGroup
 from fractal_jupyter.errors import ActivityLost
 from tests.environments.conftest import index, login, system_python
 from tests.environments.packages import PackageIndex, make_task_wheel
@@ -131,35 +132,60 @@ def test_a_source_folder_is_run_as_it_is_now(
     assert not list(Path(group.folder).parent.iterdir())
 
 
-def test_a_pixi_project_is_solved_in_a_job(
-    cluster: Cluster, remote_fractal: MakeFractal, shared_folder: Path, user_folder: Path
-) -> None:
-    fractal = remote_fractal()
+@pytest.fixture
+def pixi(remote_fractal: MakeFractal, shared_folder: Path) -> tuple[Fractal, Bench]:
+    """A client of a cluster that solves pixi projects in jobs, and what these projects need."""
     (shared_folder / "bench").mkdir(mode=0o777)
     bench = Bench(shared_folder / "bench", "/usr/bin/python3")
     make_task_wheel(bench.channel)
     for path in [bench.channel, *(Path(each) for each in bench.config.versions.values())]:
         path.chmod(0o777)
+    (bench.channel / "closed").touch()
+    fractal = remote_fractal()
     config = {**bench.config.model_dump(), "SLURM_CONFIG": SLURM_CONFIG}
     fractal.resources.update(RESOURCE, tasks_pixi_config=config)
-    closed = bench.channel / "closed"
-    closed.touch()
+    return fractal, bench
+
+
+def test_a_pixi_project_is_solved_in_a_job(
+    cluster: Cluster, pixi: tuple[Fractal, Bench], user_folder: Path
+) -> None:
+    fractal, bench = pixi
     collect_aside(fractal, str(bench.archive), pixi=True)
     activity = begun(fractal, "collect")
-    wait_until((bench.channel / "asked").exists, seconds=60)
+    wait_until((bench.channel / "asked").exists)
     (job,) = cluster.jobs(states="RUNNING")
     assert fractal.activities.get(activity.id).cancel().wait(60).status == "cancelled"
     cluster.wait_for(job.id, "CANCELLED")
     assert not Path(activity.request["folder"]).exists()
-    closed.unlink()
+    (bench.channel / "closed").unlink()
     group = fractal.collect(bench.archive, pixi=True)
     lock = group.lock
     assert lock is not None
     assert lock.pixi is not None
     assert "Submitted as SLURM job" in group.activities[0].log
-    # what is newer now is not what it was
+    # which pixi would take now if it solved
     make_task_wheel(bench.channel, version="1.5")
     group.deactivate().reactivate()
     assert group.lock == lock
     ended = fractal.submit("Do it", images(fractal, user_folder, 1)).wait(60)
     assert ended.status == "done", ended.error
+
+
+@pytest.mark.slurm_faults
+def test_a_job_whose_process_was_killed_goes_on_and_is_not_disturbed(
+    cluster: Cluster, pixi: tuple[Fractal, Bench]
+) -> None:
+    fractal, bench = pixi
+    results = collect_aside(fractal, str(bench.archive), pixi=True)
+    activity = begun(fractal, "collect")
+    wait_until((bench.channel / "asked").exists)
+    os.kill(activity.process["pid"], signal.SIGKILL)
+    wait_until(lambda: results)
+    assert isinstance(results[0], ActivityLost)
+    again = collect_aside(fractal, str(bench.archive), pixi=True)
+    wait_until(lambda: len(cluster.jobs(states="RUNNING")) == 2)
+    (bench.channel / "closed").unlink()
+    wait_until(lambda: again)
+    assert isinstance(again[0], TaskGroup)
+    assert len([call for call in bench.calls() if call["verb"] == "install"]) == 1
