@@ -25,7 +25,10 @@ from fractal_jupyter.store.tables import (
 _SMALL = {
     "resource": (resources.c.id, resources.c.name, resources.c.document, resources.c.warm),
     "profile": (profiles.c.id, profiles.c.name, profiles.c.resource_id, profiles.c.document),
-    "task_group": (task_groups.c.id, task_groups.c.active, task_groups.c.lock),
+    "task_group": (
+        *(task_groups.c.id, task_groups.c.active, task_groups.c.lock),
+        *(task_groups.c.own_bytes, task_groups.c.last_used),
+    ),
     "dataset": (datasets.c.id, datasets.c.name, datasets.c.revision),
     "workflow": (workflows.c.id, workflows.c.name, workflows.c.steps),
 }

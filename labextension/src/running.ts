@@ -46,6 +46,12 @@ export class RunningJobs {
     }
   }
 
+  /** The ids of jobs that came between two looks, the last ones. */
+  private after(seen: number | null, top: number): number[] {
+    const count = seen === null ? 0 : Math.min(Math.max(0, top - seen), MOST);
+    return Array.from({ length: count }, (_, i) => top - i);
+  }
+
   private readonly look = oneAtATime(
     () => this.compare().catch(() => undefined) // the panel says what is wrong
   );
@@ -59,15 +65,19 @@ export class RunningJobs {
     ]);
     const found = [...running.items, ...waiting.items].sort((one, other) => other.id - one.id);
     const now = new Map(found.map(job => [job.id, job]));
-    const gone = [...this.active.keys(), ...unseen].filter(id => !now.has(id));
+    const top = newest.items[0]?.id ?? 0;
+    const candidates = [...this.active.keys(), ...unseen, ...this.after(this.newest, top)];
     this.active = now;
-    this.newest = Math.max(this.newest ?? 0, newest.items[0]?.id ?? 0);
+    this.newest = Math.max(this.newest ?? 0, top);
     unseen.forEach(id => this.unseen.delete(id));
     this._changed.emit();
-    for (const id of new Set(gone)) {
+    for (const id of new Set(candidates.filter(id => !now.has(id)))) {
       const job = await this.api.job(id).catch(() => null); // it may have been removed
       if (job && isOver(job.status)) {
         this._ended.emit(job);
+      } else if (job) {
+        // It went from one list to the other while these were fetched.
+        this.unseen.add(id);
       }
     }
   }
