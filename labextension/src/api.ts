@@ -22,6 +22,8 @@ export interface IAbout {
   user: string;
   store: string;
   profile_id: number | null;
+  /** What of an administrator's files cannot be used, and why. */
+  problems: string[];
 }
 
 /** A resource or a profile; `source` is the file of the administrator that it comes from. */
@@ -34,6 +36,8 @@ export interface IPlace {
 
 export interface IResource extends IPlace {
   type: string;
+  /** Whether units may be forked from a process that has done their imports. */
+  warm: boolean;
 }
 
 export interface IProfile extends IPlace {
@@ -55,6 +59,8 @@ export interface ICheck {
   ok: boolean;
   found: string;
   cure: string;
+  /** That of the key of a host that nobody has vouched for yet, or empty. */
+  fingerprint: string;
 }
 
 export interface ITaskGroup {
@@ -349,6 +355,10 @@ export class Api {
   /** Replace the document of a resource or a profile. */
   replace = (noun: Noun, id: number, document: Json) =>
     this.put<IPlace>(`${noun}s/${id}`, { document });
+  setWarm = (resource: IResource, warm: boolean) =>
+    this.put<IResource>(`resources/${resource.id}`, { document: resource.document, warm });
+  trust = (profile: number, fingerprint: string) =>
+    this.post<unknown>(`profiles/${profile}/trust`, { fingerprint });
   remove = (noun: Noun | 'workflow', id: number) => this.delete(`${noun}s/${id}`);
   check = (noun: Noun, id: number, dataset?: number) =>
     this.post<IActivity>(`${noun}s/${id}/check`, { dataset_id: dataset });

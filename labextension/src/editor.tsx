@@ -186,10 +186,56 @@ export function DocumentEditor(props: {
         </fieldset>
         <div className="fj-side">
           {type === 'slurm_sudo' && <PlaceToTry chosen={dataset} choose={setDataset} />}
-          {check !== null && <CheckResult activity={check} />}
+          {check !== null && (
+            <CheckResult
+              activity={check}
+              trust={
+                noun === 'profile' && id !== undefined
+                  ? async fingerprint => {
+                      await api.trust(id, fingerprint);
+                      setCheck((await api.check(noun, id, dataset)).id);
+                    }
+                  : undefined
+              }
+            />
+          )}
+          {noun === 'resource' && place && <Warm resource={place as IResource} />}
           <JsonText value={draft.value} readOnly={readOnly} change={change} broken={setBroken} />
         </div>
       </div>
+    </div>
+  );
+}
+
+/** Whether units may be warm: a switch beside the document, which takes effect at once. */
+function Warm(props: { resource: IResource }): JSX.Element {
+  const { api, changes } = useFractal();
+  const [refused, setRefused] = useState<string | null>(null);
+  const choose = async (warm: boolean) => {
+    setRefused(null);
+    try {
+      await api.setWarm(props.resource, warm);
+      changes.everything();
+    } catch (reason) {
+      setRefused(refusalOf(reason).message);
+    }
+  };
+  return (
+    <div>
+      <label className="fj-choice">
+        <input
+          type="checkbox"
+          checked={props.resource.warm}
+          disabled={Boolean(props.resource.source)}
+          onChange={event => void choose(event.target.checked)}
+        />
+        Warm units
+      </label>
+      <div className="fj-help">
+        Units are forked from a process that has done their imports, which saves seconds for each.
+        New jobs follow this at once.
+      </div>
+      <Problem text={refused} />
     </div>
   );
 }

@@ -52,6 +52,9 @@ export function ProfileChooser(): JSX.Element {
         </select>
       </label>
       <Problem text={profiles.error} />
+      {profiles.problems.map(problem => (
+        <Problem key={problem} text={problem} />
+      ))}
     </div>
   );
 }

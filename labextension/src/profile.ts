@@ -42,6 +42,8 @@ export interface IProfiles extends IFetched<IProfile[]> {
   /** The chosen one, else the server's default, else the only one. */
   active: IProfile | undefined;
   choose: (id: number) => void;
+  /** What of an administrator's files cannot be used. */
+  problems: string[];
 }
 
 export function useProfiles(): IProfiles {
@@ -64,6 +66,7 @@ export function useProfiles(): IProfiles {
     ...fetched,
     value: all,
     active: byId(profile.id) ?? byId(fetched.value?.about.profile_id) ?? all?.[0],
-    choose: id => (profile.id = id)
+    choose: id => (profile.id = id),
+    problems: fetched.value?.about.problems ?? []
   };
 }

@@ -29,9 +29,10 @@ _QUIET = (
 
 @dataclass
 class RunningLab:
-    """A JupyterLab server."""
+    """A JupyterLab server; `home` is the home directory that it sees."""
 
     url: str
+    home: Path
 
     def open(self, page: Page, *, workspace: str) -> None:
         """Go to JupyterLab, and wait until it is there."""
@@ -72,7 +73,7 @@ def running_lab(folder: Path, fractal: Fractal) -> Iterator[RunningLab]:
     try:
         about = folder / "runtime" / f"jpserver-{process.pid}.json"
         wait_until(lambda: about.exists() and about.read_text().endswith("}"))
-        yield RunningLab(json.loads(about.read_text())["url"])
+        yield RunningLab(json.loads(about.read_text())["url"], folder)
     finally:
         process.terminate()
         process.wait(30)

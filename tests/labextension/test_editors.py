@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.store.tables import resources
-from tests.labextension.lab import show_panel, view
+from tests.labextension.lab import RunningLab, show_panel, view, wait_for_lab
+from tests.slurm.fixtures import skip_for_machine
+from tests.sshd import Sshd, why_no_sshd
 
 DATA = Path(__file__).parents[1] / "models" / "data"
 SLURM_SSH = json.loads((DATA / "resource_slurm_ssh.json").read_text())
@@ -88,6 +91,63 @@ def test_a_resource_and_its_profile_are_added_and_checked(
         tab = page.locator(".lm-TabBar-tabLabel", has_text=name)
         expect(tab).to_have_count(0)
     assert "Made here" not in [resource.name for resource in fractal.resources.list()]
+
+
+def test_units_are_warm_or_not(page: Page, fractal: Fractal, shared: str) -> None:
+    editor = open_place(page, shared)
+    switch = editor.get_by_role("checkbox", name="Warm units")
+    expect(switch).to_be_checked()
+    switch.click()
+    expect(switch).not_to_be_checked()
+    assert not fractal._store.resources.get(shared).warm
+    switch.click()
+    expect(switch).to_be_checked()
+    assert fractal._store.resources.get(shared).warm
+
+
+def test_the_key_of_a_host_is_trusted_where_it_is_shown(
+    page: Page, fractal: Fractal, lab: RunningLab, tmp_path: Path
+) -> None:
+    missing = why_no_sshd()
+    if missing:
+        skip_for_machine("trusting the key of a host", missing)
+    with Sshd(tmp_path, alias="cluster.test") as sshd:
+        sshd.known_hosts.write_text("")
+        ssh = lab.home / ".ssh"
+        ssh.mkdir(mode=0o700)
+        (ssh / "config").write_text(sshd.config.read_text())
+        document = {**SLURM_SSH, "name": "Behind SSH", "host": sshd.alias}
+        fractal.resources.add(document)
+        remote = {"jobs_remote_dir": str(tmp_path / "jobs"), "tasks_remote_dir": str(tmp_path)}
+        key = {"username": sshd.user, "ssh_key_path": str(sshd.key)}
+        profile = {"name": "As me", "resource_type": "slurm_ssh", **key, **remote}
+        fractal.profiles.add(profile, resource="Behind SSH")
+        editor = open_place(page, "As me")
+        editor.get_by_role("button", name="Check").click()
+        check = editor.get_by_role("region", name="Check")
+        check.get_by_role("button", name="Trust this key…").first.click(timeout=60_000)
+        asked = page.get_by_role("dialog")
+        expect(asked).to_contain_text(sshd.fingerprint)
+        assert sshd.known_hosts.read_text() == ""
+        asked.get_by_role("button", name="It is the same").click()
+        expect(check.get_by_role("button", name="Trust this key…")).to_have_count(0, timeout=60_000)
+        assert sshd.public_host_key in sshd.known_hosts.read_text()
+        fractal.profiles.remove("As me")
+        fractal.resources.remove("Behind SSH")
+        shutil.rmtree(ssh)
+
+
+def test_files_of_an_administrator_that_cannot_be_used_are_told(
+    page: Page, lab: RunningLab
+) -> None:
+    file = lab.home / ".jupyter" / "fractal" / "cluster" / "resource.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{")
+    page.reload()
+    wait_for_lab(page)
+    told = show_panel(page).get_by_role("alert").filter(has_text="resource.json")
+    expect(told).to_contain_text(str(file))
+    shutil.rmtree(file.parents[1])
 
 
 def test_nothing_is_lost_by_accident(page: Page, fractal: Fractal, shared: str) -> None:

@@ -42,8 +42,8 @@ def require_unused(store: Store, group: TaskGroupRecord) -> None:
         raise InUse(
             f"The task group {group.package} {group.version} is used by the workflow"
             f"{'s' if len(workflows) > 1 else ''} {', '.join(map(repr, workflows))}. First take "
-            "another version there (update_task), or remove what uses it; or deactivate the task "
-            "group, which frees the disk as well."
+            "another version there (update_task), or remove what uses it."
+            + (" Deactivating it frees the disk as well." if group.active else "")
         )
 
 
