@@ -554,6 +554,30 @@ def test_an_environment_of_somebody_else_is_used_and_never_touched(
         fractal.collect_custom("absent", python=theirs.python)
 
 
+def test_an_environment_that_others_run_in_stays(
+    fractal: Fractal, index: PackageIndex, group: TaskGroup
+) -> None:
+    document = fractal._store.resources.get("Local resource").document
+    fractal.resources.add({**document, "name": "Second"})
+    fractal.profiles.add({"name": "second", "resource_type": "local"}, resource="Second")
+    second = fractal.collect("my-tasks==1.0", profile="second")
+    assert second.folder == group.folder
+    assert not [each for each in fractal.task_groups.clean(unused_for=0) if each.kind != "cache"]
+    group.deactivate()
+    assert "stays: other task groups run in it" in group.activities[-1].log
+    fractal.task_groups.clean(dry_run=False)
+    dataset = make_dataset(fractal, 1)
+    assert fractal.submit("Do it", dataset, profile="second").wait(60).status == "done"
+    second.delete()
+    assert not Path(group.folder).exists()
+    group.reactivate()
+    first = "Local profile"
+    custom = fractal.collect_custom("my-tasks", python=str(group.python), profile=first)
+    group.delete()
+    assert fractal.submit("Do it", dataset, profile=first).wait(60).status == "done"
+    custom.delete()
+
+
 def test_a_folder_that_is_something_else_is_left_alone(
     fractal: Fractal, index: PackageIndex, group: TaskGroup
 ) -> None:

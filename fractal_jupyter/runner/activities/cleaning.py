@@ -19,7 +19,7 @@ from fractal_jupyter.runner.activities.building import clear
 from fractal_jupyter.runner.activities.doing import Doing, Outcome
 from fractal_jupyter.runner.activities.process import start
 from fractal_jupyter.runner.activities.site import Site, site_of, site_of_group
-from fractal_jupyter.runner.activities.used_by import workflows_using
+from fractal_jupyter.runner.activities.used_by import others_in, workflows_using
 from fractal_jupyter.store.records import ActivityRecord, TaskGroupRecord, place_of
 from fractal_jupyter.store.store import Store
 
@@ -100,11 +100,11 @@ def look(store: Store, site: Site, *, unused_for: float) -> Cleanable:
 
 def _unused(store: Store, site: Site, usage: Usage, unused_for: float) -> Iterator[Unused]:
     name = site.resource.name
-    known = {
-        group.folder: group
-        for group in store.task_groups.all()
-        if group.resource_id == site.resource_id
-    }
+    # Those of this resource come last, and count.
+    groups = sorted(
+        store.task_groups.all(), key=lambda group: group.resource_id == site.resource_id
+    )
+    known = {group.folder: group for group in groups}
     for environment in usage.environments:
         group = known.get(environment.folder)
         here = partial(
@@ -114,6 +114,8 @@ def _unused(store: Store, site: Site, usage: Usage, unused_for: float) -> Iterat
             continue
         if group is None:
             yield here(kind="unknown", what="an environment of another store")
+        elif group.resource_id != site.resource_id or others_in(store, group):
+            continue
         elif not group.active:
             what = f"the environment of {group.package} {group.version}, which is deactivated"
             yield here(kind="leftover", what=what)
@@ -195,4 +197,5 @@ def _without_environment(store: Store, site: Site) -> list[TaskGroupRecord]:
         and group.resource_id == site.resource_id
         and group.folder.startswith(f"{site.tasks_dir}/")
         and group.place not in busy
+        and not others_in(store, group)
     ]

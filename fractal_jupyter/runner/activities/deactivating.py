@@ -8,6 +8,7 @@ from fractal_jupyter.hosts.local import LocalHost
 from fractal_jupyter.runner.activities.doing import Doing, Outcome
 from fractal_jupyter.runner.activities.process import start
 from fractal_jupyter.runner.activities.site import site_of_group
+from fractal_jupyter.runner.activities.used_by import others_in
 from fractal_jupyter.store.records import ActivityRecord, TaskGroupRecord
 from fractal_jupyter.store.store import Store
 
@@ -47,9 +48,14 @@ def perform(doing: Doing) -> Outcome:
 
 
 def remove_environment(doing: Doing, group: TaskGroupRecord) -> None:
-    """Remove what a task group has on the disk, if that is ours."""
+    """Remove what a task group has on the disk, if that is ours, and nobody else's as well."""
     if group.origin == "custom":
         doing.log(f"{group.python} is not ours to remove: it stays.")
+        return
+    others = others_in(doing.store, group)
+    if others:
+        names = ", ".join(f"{other.package} {other.version} ({other.id})" for other in others)
+        doing.log(f"{group.folder} stays: other task groups run in it: {names}.")
         return
     site = site_of_group(doing.store, group)
     doing.log(f"Removing {group.folder}")

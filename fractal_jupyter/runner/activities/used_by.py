@@ -1,4 +1,4 @@
-"""Which workflows use a task group."""
+"""What uses a task group: workflows, and other task groups in the same environment."""
 
 from __future__ import annotations
 
@@ -43,4 +43,21 @@ def workflows_using(store: Store, group: TaskGroupRecord) -> list[str]:
             could_run(step, group) and not any(could_run(step, other) for other in others.values())
             for step in workflow.steps
         )
+    ]
+
+
+def others_in(store: Store, group: TaskGroupRecord) -> list[TaskGroupRecord]:
+    """Other active task groups that run in the environment of this one.
+
+    Two resources may have one folder of environments, and an environment of ours may have been
+    named to `collect_custom`.
+    """
+    hosts = {record.id: record.document.get("host") for record in store.resources.all()}
+    return [
+        other
+        for other in store.task_groups.all()
+        if other.id != group.id
+        and other.active
+        and hosts[other.resource_id] == hosts[group.resource_id]
+        and (other.python or "").startswith(f"{group.folder}/")
     ]
