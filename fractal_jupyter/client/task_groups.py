@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -239,15 +240,15 @@ class TaskGroups:
             unused_for: Days that a task group must not have been used for.
 
         Returns:
-            What nothing uses, what frees most first.
-
-        Raises:
-            HostError: A machine cannot be looked at.
+            What nothing uses, what frees most first. A folder that cannot be looked at is told in
+            a warning.
         """
         from fractal_jupyter.display.html import unused_html
         from fractal_jupyter.display.text import unused_text
 
-        found = look_everywhere(self._store, unused_for=unused_for)
+        found, problems = look_everywhere(self._store, unused_for=unused_for)
+        for problem in problems:
+            warnings.warn(problem, UserWarning, stacklevel=2)
         unused = sorted(
             (each for one in found for each in one.unused),
             key=lambda each: (each.kind == "unknown", -each.frees),

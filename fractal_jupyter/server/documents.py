@@ -249,17 +249,22 @@ class UnusedItem(Answer):
 
 
 class UnusedDocument(Answer):
-    """What nothing uses, and what environments would take in addition if they shared nothing."""
+    """What nothing uses, and what environments would take in addition if they shared nothing.
+
+    `problems` say which folders of environments cannot be looked at, and why.
+    """
 
     items: list[UnusedItem]
     saved_bytes: int
+    problems: list[str]
 
     @classmethod
-    def of(cls, found: Sequence[Cleanable]) -> Self:
+    def of(cls, found: Sequence[Cleanable], problems: Sequence[str]) -> Self:
         """Make it of what was found."""
         return cls(
             items=[UnusedItem.model_validate(each) for one in found for each in one.unused],
             saved_bytes=sum(one.usage.saved_bytes for one in found),
+            problems=list(problems),
         )
 
 

@@ -98,6 +98,8 @@ export interface IUnusedList {
   items: IUnused[];
   /** What environments would take in addition if they shared nothing. */
   saved_bytes: number;
+  /** Which folders of environments cannot be looked at, and why. */
+  problems: string[];
 }
 
 export interface ITaskSummary {

@@ -60,6 +60,9 @@ export function CleanView(): JSX.Element {
       </div>
       <Days days={days} look={asked => (asked === days ? void found.again() : setDays(asked))} />
       <Problem text={found.error ?? refused} />
+      {value?.problems.map(problem => (
+        <Problem key={problem} text={problem} />
+      ))}
       <p role="status">
         {value && summary(removable, frees, value.saved_bytes)}
         {!value && !found.error && 'Looking …'}

@@ -578,6 +578,20 @@ def test_an_environment_that_others_run_in_stays(
     custom.delete()
 
 
+def test_a_place_that_cannot_be_looked_at_keeps_nobody_from_cleaning(
+    fractal: Fractal, index: PackageIndex, group: TaskGroup
+) -> None:
+    document = fractal._store.resources.get("Local resource").document
+    tasks = str(index.folder.parent / "gone")
+    fractal.resources.add({**document, "name": "Second", "tasks_local_dir": tasks})
+    fractal.profiles.add({"name": "second", "resource_type": "local"}, resource="Second")
+    fractal.collect("my-tasks==1.0", profile="second")
+    fractal.profiles.remove("second")
+    with pytest.warns(UserWarning, match="no profile any more"):
+        listed = fractal.task_groups.clean(unused_for=0)
+    assert [each.what for each in listed if each.kind == "task group"] == ["my-tasks 1.0"]
+
+
 def test_a_folder_that_is_something_else_is_left_alone(
     fractal: Fractal, index: PackageIndex, group: TaskGroup
 ) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Literal
 
 from fractal_jupyter.environments.usage import Usage, survey_usage, sweep
-from fractal_jupyter.errors import InUse
+from fractal_jupyter.errors import CollectionError, HostError, InUse, NotFound
 from fractal_jupyter.runner.activities.building import clear
 from fractal_jupyter.runner.activities.doing import Doing, Outcome
 from fractal_jupyter.runner.activities.process import start
@@ -67,18 +67,26 @@ class Cleanable:
     unused: tuple[Unused, ...]
 
 
-def look_everywhere(store: Store, *, unused_for: float) -> list[Cleanable]:
-    """Look at each folder of environments that a task group of the store is in; see `look`."""
-    return [look(store, site, unused_for=unused_for) for site in _sites(store)]
+def look_everywhere(store: Store, *, unused_for: float) -> tuple[list[Cleanable], list[str]]:
+    """Look at each folder of environments that a task group of the store is in; see `look`.
 
-
-def _sites(store: Store) -> list[Site]:
-    """Each folder of environments that a task group of the store is in, once."""
-    found: dict[tuple[int, str], Site] = {}
+    Returns:
+        What was found, and in words which folders cannot be looked at: a cluster that does not
+        answer keeps nobody from cleaning this machine.
+    """
+    found: list[Cleanable] = []
+    problems: list[str] = []
+    seen: set[tuple[int, str]] = set()
     for group in store.task_groups.all():
-        site = site_of_group(store, group)
-        found.setdefault((site.resource_id, site.tasks_dir), site)
-    return list(found.values())
+        try:
+            site = site_of_group(store, group)
+            place = (site.resource_id, site.tasks_dir)
+            if place not in seen:
+                seen.add(place)
+                found.append(look(store, site, unused_for=unused_for))
+        except (CollectionError, HostError, NotFound) as error:
+            problems.append(str(error))
+    return found, list(dict.fromkeys(problems))
 
 
 def look(store: Store, site: Site, *, unused_for: float) -> Cleanable:

@@ -174,7 +174,7 @@ def lock(api: Api, request: Request[Query, None]) -> Text:
 
 def list_unused(api: Api, request: Request[UnusedQuery, None]) -> UnusedDocument:
     """List what of the environments on the disk nothing uses, and what removing it frees."""
-    return UnusedDocument.of(look_everywhere(api.store, unused_for=request.query.unused_for))
+    return UnusedDocument.of(*look_everywhere(api.store, unused_for=request.query.unused_for))
 
 
 def clean(api: Api, request: Request[Query, Cleaning]) -> Items[ActivityDocument]:
@@ -183,7 +183,7 @@ def clean(api: Api, request: Request[Query, Cleaning]) -> Items[ActivityDocument
     Task groups are deactivated, and can be built again exactly. Environments that this store does
     not know stay.
     """
-    found = look_everywhere(api.store, unused_for=request.body.unused_for)
+    found, _ = look_everywhere(api.store, unused_for=request.body.unused_for)
     return Items(items=[ActivityDocument.of(begin_cleaning(api.store, one)[0]) for one in found])
 
 
