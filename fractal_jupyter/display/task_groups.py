@@ -97,7 +97,7 @@ def _size_cell(group: TaskGroupRecord) -> Cell:
 
 def _size_in_words(group: TaskGroupRecord) -> str:
     assert group.size_bytes is not None
-    own = "" if group.own_bytes is None else f", {size(group.own_bytes)} of it unshared"
+    own = "" if group.own_bytes is None else f" ({size(group.own_bytes)} unshared)"
     return f"{size(group.size_bytes)}{own}"
 
 

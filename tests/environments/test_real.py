@@ -26,7 +26,8 @@ from fractal_jupyter.models.manifest import parse_manifest
 
 from .conftest import Workshop
 
-pytestmark = pytest.mark.slow
+# In one process: two that fetch the same at once have a copy each in the cache.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("real")]
 
 CORE = "fractal-tasks-core==2.1.0"
 

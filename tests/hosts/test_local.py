@@ -98,12 +98,15 @@ def test_an_interrupt_ends_the_command(tmp_path: Path) -> None:
 
     def interrupt() -> None:
         wait_until(lambda: note.exists() and note.read_text().endswith("\n"))
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
+    # What other tests have imported may have taken the signal for itself.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()
     with pytest.raises(KeyboardInterrupt):
         LocalHost().run(["sh", "-c", FAMILY, str(note)])
+    signal.signal(signal.SIGINT, before)
     interrupter.join()
     assert not is_running(int(note.read_text()))
 

@@ -394,8 +394,9 @@ def test_a_monitor_follows_a_job_to_its_end(fractal: Fractal) -> None:
     monitor = job.monitor()
     wait_until(lambda: "Retry" in names(monitor))
     units = named(monitor, "Unit, to see its log")
+    # Buttons and units are looked at one after the other.
+    wait_until(lambda: units.options and units.options[0][0].split()[:2] == ["17", "failed"])
     assert len(units.options) == 12
-    assert units.options[0][0].split()[:2] == ["17", "failed"]
     units.value = 17
     assert "Traceback" in said(monitor)
     named(monitor, "Further").click()

@@ -40,7 +40,9 @@ def begin_collection(
     if known is not None:
         if known.active and missing_path(known, site.reader) is None:
             return known
-        return begin_reactivation(store, known)
+        return begin_reactivation(store, known, site=site)
+    if "python_version" in recipe:
+        site.check(site.resource.python_interpreter(recipe["python_version"]).path)
     return start(
         store,
         action="collect",
