@@ -56,12 +56,13 @@ lab: $(VENV)/.demo labextension
 
 test: system-packages lint labextension hub-proxy
 	$(PYTEST) -n $(JOBS) -m 'not slurm_faults and not long and not browser'
-	$(PYTEST) -m browser
+	$(PYTEST) -m 'browser and not long'
 	@$(MAKE) --no-print-directory other-pythons
 
 # What `make test` leaves out. One cluster, one hub, one worker: one after the other.
-test-faults: system-packages $(VENV)/.dev hub-proxy
-	$(PYTEST) -m 'slurm_faults or long'
+test-faults: system-packages $(VENV)/.dev labextension hub-proxy
+	$(PYTEST) -m '(slurm_faults or long) and not browser'
+	$(PYTEST) -m 'browser and long'
 
 quick: $(VENV)/.dev
 	$(PYTEST) -n $(JOBS) -m 'not slow and not long and not slurm_faults' $(TESTS)

@@ -18,8 +18,6 @@ RUNNER = Path(__file__).with_name("run_examples.py")
 PAGES = [page for page in read_pages() if page.examples(slow=True)]
 QUICK = [page for page in PAGES if page.examples(slow=False)]
 SLOW = [page for page in PAGES if page.examples(slow=True) != page.examples(slow=False)]
-# Pages whose slow examples process images with real tasks, a minute each.
-LONG = ("README.md", "docs/versions.md")
 LONGEST_SECONDS = 1200
 
 
@@ -82,15 +80,9 @@ def test_examples(page: Page, tmp_path: Path, tmp_path_factory: pytest.TempPathF
         run_page(page, home, slow=False)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(LONGEST_SECONDS)
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, marks=pytest.mark.long if page.name in LONG else (), id=page.name)
-        for page in SLOW
-    ],
-)
+@pytest.mark.parametrize("page", SLOW, ids=lambda page: page.name)
 def test_slow_examples(
     page: Page, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -63,6 +63,7 @@ def test_asking_the_environment_itself(core: BuiltEnvironment) -> None:
     assert core.lock.differences(inspected.lock) == []
 
 
+@pytest.mark.long
 def test_rebuilt_from_its_lock(workshop: Workshop, core: BuiltEnvironment) -> None:
     recorded = parse_lock(json.loads(json.dumps(core.lock.to_document())))
     assert all(each.hashes and each.content for each in recorded.distributions)

@@ -16,7 +16,7 @@ from tests.labextension.lab import PICTURES, show_panel, view
 from tests.labextension.test_looks import THEMES, findings
 from tests.toy import add_task_group
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser]
+pytestmark = [pytest.mark.long, pytest.mark.browser]
 
 SLOW_BACKEND = """
 import pathlib, time

@@ -16,7 +16,7 @@ from fractal_jupyter import Fractal
 from tests.labextension.lab import PICTURES, TOKEN, RunningLab
 from tests.labextension.tasks import HOSTILE
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser]
+pytestmark = [pytest.mark.long, pytest.mark.browser]
 
 CELLS = {
     "form": "from fractal_jupyter import Fractal\nfractal = Fractal()\n"
