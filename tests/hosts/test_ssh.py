@@ -143,13 +143,16 @@ def test_an_interrupt_ends_the_command(host: SSHHost, folder: Path) -> None:
 
     def interrupt() -> None:
         wait_until(lambda: note.exists() and note.read_text().count("\n") == 2)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
+    # What other tests have imported may have taken the signal for itself.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()
     script = 'sleep 300 & echo $! > "$0"; echo $$ >> "$0"; wait'
     with pytest.raises(KeyboardInterrupt):
         host.run(["sh", "-c", script, str(note)])
+    signal.signal(signal.SIGINT, before)
     interrupter.join()
     pids = [int(line) for line in note.read_text().split()]
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
