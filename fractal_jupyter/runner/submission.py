@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,16 +17,12 @@ from fractal_jupyter.engine.filters import (
     step_type_filter,
 )
 from fractal_jupyter.environment import job_environment
-from fractal_jupyter.environments.reach import first_out_of_reach
 from fractal_jupyter.errors import (
-    Ambiguous,
     FractalError,
     InvalidArguments,
     InvalidDocument,
     NotAllowed,
-    NotFound,
 )
-from fractal_jupyter.hosts.base import Host
 from fractal_jupyter.models.documents import problems_in
 from fractal_jupyter.models.images import Image, Scalar
 from fractal_jupyter.models.manifest import TaskEntry
@@ -39,19 +35,16 @@ from fractal_jupyter.runner.backend import Backend, make_backend
 from fractal_jupyter.runner.folders import backend_of
 from fractal_jupyter.runner.launch import wake_supervisor
 from fractal_jupyter.runner.paths import job_folder_name
-from fractal_jupyter.runner.refreshing import CHANGING, Refreshed, refresh
-from fractal_jupyter.runner.usable import needed_paths, usable_resource
+from fractal_jupyter.runner.refreshing import Refreshed, refresh
+from fractal_jupyter.runner.resolving import Tasks, check_environments
+from fractal_jupyter.runner.usable import usable_resource
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.schedulers.base import Submission
-from fractal_jupyter.store.documents import not_found
 from fractal_jupyter.store.records import (
     DatasetRecord,
     JobRecord,
     ProfileRecord,
-    ResourceRecord,
     StepRecord,
-    TaskGroupRecord,
-    TaskRecord,
 )
 from fractal_jupyter.store.store import Store
 
@@ -187,14 +180,14 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
     type_filters = parse_type_filters(request.type_filters)
     attribute_filters = parse_attribute_filters(request.attribute_filters)
     last = _last(request)
-    tasks = _Tasks(store, resource_record, request.profile)
+    tasks = Tasks(store, resource_record, request.profile)
     steps = [
         _prepare_step(tasks, backend, request, position)
         for position in range(request.first, last + 1)
     ]
     used = {step["position"]: tasks.refreshed[step["request"]["task_group_id"]] for step in steps}
     groups = {each.group.id: each.group for each in used.values()}
-    _check_environments(groups.values(), backend.host, request.profile.name)
+    check_environments(groups.values(), backend.host, request.profile.name)
     _check_first_images(
         store.datasets.images(request.dataset.id),
         steps[0],
@@ -242,67 +235,6 @@ def _environment(refreshed: Refreshed) -> dict[str, Any]:
     }
 
 
-class _Tasks:
-    """The tasks of a resource for a submission, those of source folders as they are now.
-
-    Attributes:
-        refreshed: The task groups that were looked at, by id.
-    """
-
-    def __init__(self, store: Store, resource: ResourceRecord, profile: ProfileRecord) -> None:
-        self._store = store
-        self._resource = resource
-        self._profile = profile
-        self.refreshed: dict[int, Refreshed] = {}
-
-    def resolve(self, step: Step) -> tuple[TaskRecord, TaskGroupRecord]:
-        """Find the task of a step; see `resolve_task`."""
-        try:
-            task, group = self._find(step)
-        except NotFound:
-            # The manifest of a source folder may name it since a moment ago.
-            if not self._refresh_sources():
-                raise
-            task, group = self._find(step)
-        while group.id not in self.refreshed:
-            self._refresh(group)
-            if group.origin in CHANGING:
-                task, group = self._find(step)
-        return task, group
-
-    def _find(self, step: Step) -> tuple[TaskRecord, TaskGroupRecord]:
-        return resolve_task(
-            self._store,
-            resource=self._resource,
-            profile=self._profile,
-            name=step.task,
-            version=step.version,
-            package=step.package,
-        )
-
-    def _refresh_sources(self) -> bool:
-        """Look at all source folders of the resource; tell whether there were any."""
-        groups = [
-            group
-            for group in self._store.task_groups.all()
-            if group.active
-            and group.origin in CHANGING
-            and group.resource_id == self._resource.id
-            and group.id not in self.refreshed
-        ]
-        for group in groups:
-            self._refresh(group)
-        return bool(groups)
-
-    def _refresh(self, group: TaskGroupRecord) -> None:
-        self.refreshed[group.id] = refresh(
-            self._store,
-            group,
-            resource=parse_resource(self._resource.document),
-            profile=parse_profile(self._profile.document),
-        )
-
-
 def task_environment(dataset: DatasetRecord, resource: Resource) -> dict[str, str]:
     """The environment of a job's units, fixed at submission.
 
@@ -329,122 +261,6 @@ def _jobs_dir(backend: Backend, dataset: DatasetRecord) -> str:
     return f"{dataset.project_dir}/{PROJECT_FOLDER}"
 
 
-def resolve_task(
-    store: Store,
-    *,
-    resource: ResourceRecord,
-    profile: ProfileRecord,
-    name: str,
-    version: str | None = None,
-    package: str | None = None,
-) -> tuple[TaskRecord, TaskGroupRecord]:
-    """Find a task by name among the active task groups of a resource.
-
-    Those that were built in the folder of a profile are for profiles with that folder.
-
-    Raises:
-        NotFound: No task group of the resource has it.
-        Ambiguous: Several have, and neither version nor package tells them apart.
-    """
-    folder = parse_profile(profile.document).tasks_remote_dir
-    groups = {
-        group.id: group
-        for group in store.task_groups.all()
-        if group.active and group.resource_id == resource.id
-    }
-    tasks = [task for task in store.task_groups.tasks() if task.task_group_id in groups]
-    here = [task for task in tasks if _is_in(groups[task.task_group_id], folder)]
-    named = [task for task in here if task.name == name]
-    if not named:
-        for task in tasks:
-            if task.name == name:
-                raise _collected_elsewhere(task, groups[task.task_group_id], profile)
-        _raise_if_deactivated(store, resource, name)
-        raise not_found(f"task on the resource {resource.name!r}", name, {t.name for t in here})
-    found = [
-        (task, groups[task.task_group_id])
-        for task in named
-        if version in (None, groups[task.task_group_id].version)
-        and package in (None, groups[task.task_group_id].package)
-    ]
-    have = _choices(groups[task.task_group_id] for task in named)
-    if not found:
-        asked = " ".join(filter(None, (package, version)))
-        raise not_found(f"version of the task {name!r}", asked, have)
-    if len({(group.package, group.version) for _, group in found}) > 1:
-        raise Ambiguous(
-            f"Several task groups have a task {name!r}: {', '.join(have)}. "
-            "Say which with version= (and package=)."
-        )
-    # The same version installed twice, for two Pythons say: the newest one.
-    return found[-1]
-
-
-def _raise_if_deactivated(store: Store, resource: ResourceRecord, name: str) -> None:
-    off = {
-        group.id: group
-        for group in store.task_groups.all()
-        if not group.active and group.resource_id == resource.id
-    }
-    for task in store.task_groups.tasks():
-        if task.name == name and task.task_group_id in off:
-            group = off[task.task_group_id]
-            raise NotFound(
-                f"The task {name!r} is in {group.package} {group.version}, which is deactivated. "
-                "Build its environment again: "
-                f"fractal.task_groups.get({group.package!r}, version={group.version!r})"
-                ".reactivate()."
-            )
-
-
-def _is_in(group: TaskGroupRecord, tasks_remote_dir: str | None) -> bool:
-    return group.request.get("tasks_remote_dir") in (None, tasks_remote_dir)
-
-
-def _collected_elsewhere(
-    task: TaskRecord, group: TaskGroupRecord, profile: ProfileRecord
-) -> NotFound:
-    return NotFound(
-        f"The task {task.name!r} was collected into {group.request['tasks_remote_dir']}, and the "
-        f"environments of the profile {profile.name!r} are in another folder. Collect it there "
-        f"too: {_collect_call(group, profile.name)}."
-    )
-
-
-def _check_environments(groups: Iterable[TaskGroupRecord], host: Host, profile: str) -> None:
-    """Ask a host once whether the environments of several task groups are all there."""
-    owners = {path: group for group in groups for path in needed_paths(group)}
-    missing = first_out_of_reach(host, owners) if owners else None
-    if missing is not None:
-        group = owners[missing]
-        raise NotAllowed(
-            f"The environment of {group.package} {group.version} is incomplete: "
-            f"{missing.removesuffix('/.')} is not to be found on {host.name}. Build it again: "
-            f"{_collect_call(group, profile)}."
-        )
-
-
-def _collect_call(group: TaskGroupRecord, profile: str) -> str:
-    """What a user types to get an environment like that of a task group."""
-    asked = group.request
-    extras = f"[{','.join(asked['extras'])}]" if asked.get("extras") else ""
-    requirement = f"{group.package}{extras}=={group.version}"
-    if group.origin == "wheel" and "requirement" in asked:
-        requirement = asked["requirement"] + extras
-    options = {
-        "profile": profile,
-        "python": group.python_version,
-        "pins": asked.get("pins_after"),
-        "pins_before": asked.get("pins_before"),
-    }
-    words = [repr(requirement), *(f"{name}={value!r}" for name, value in options.items() if value)]
-    return f"fractal.collect({', '.join(words)})"
-
-
-def _choices(groups: Iterable[TaskGroupRecord]) -> list[str]:
-    return sorted({f"{group.package} {group.version}" for group in groups})
-
-
 def _last(request: JobRequest) -> int:
     count = len(request.steps)
     last = count - 1 if request.last is None else request.last
@@ -458,7 +274,7 @@ def _last(request: JobRequest) -> int:
 
 
 def _prepare_step(
-    tasks: _Tasks,
+    tasks: Tasks,
     backend: Backend,
     request: JobRequest,
     position: int,
