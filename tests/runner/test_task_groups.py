@@ -30,7 +30,7 @@ from fractal_jupyter.store.records import ActivityRecord
 from tests.environments.conftest import index
 from tests.environments.packages import PackageIndex, make_task_wheel, make_wheel, manifest, task
 from tests.runner.test_refreshing import write_project
-from tests.toy import make_dataset, wait_until
+from tests.toy import add_task_group, make_dataset, wait_until
 
 __all__ = ["index"]
 
@@ -590,6 +590,22 @@ def test_a_place_that_cannot_be_looked_at_keeps_nobody_from_cleaning(
     with pytest.warns(UserWarning, match="no profile any more"):
         listed = fractal.task_groups.clean(unused_for=0)
     assert [each.what for each in listed if each.kind == "task group"] == ["my-tasks 1.0"]
+
+
+def test_what_does_not_say_that_it_is_an_environment_stays(
+    fractal: Fractal, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "data.txt").write_text("keep this")
+    entries = [{**task(), "type": "parallel"}]
+    add_task_group(fractal._store, entries, package="other", folder=str(precious))
+    group = fractal.task_groups.get("other")
+    group.deactivate()
+    fractal.task_groups.clean(dry_run=False)
+    assert "is no environment of ours" in group.activities[0].log
+    group.delete()
+    assert (precious / "data.txt").read_text() == "keep this"
 
 
 def test_a_folder_that_is_something_else_is_left_alone(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +18,6 @@ from fractal_jupyter.environments.source import (
 from fractal_jupyter.environments.spec import BuildRequest, PackageSpec
 from fractal_jupyter.environments.venv import BuiltEnvironment
 from fractal_jupyter.errors import FileMissing, NotFound
-from fractal_jupyter.hosts.base import Host
 from fractal_jupyter.hosts.local import LocalHost
 from fractal_jupyter.models.manifest import parse_manifest
 from fractal_jupyter.models.profile import SlurmSSHProfile
@@ -31,6 +29,8 @@ from fractal_jupyter.schedulers.slurm_once import SlurmOnce, once_options
 
 # What a folder has in it while an environment is built there; see `environments.on_host.claim`.
 CLAIM_PREFIX = ".claim-"
+# What tells that a folder holds an environment; see there, too.
+METADATA = "environment.json"
 
 
 def build(doing: Doing, recipe: Recipe, site: Site, *, lock: Lock | None) -> BuiltEnvironment:
@@ -160,8 +160,19 @@ def task_entries(*, name: str, version: str | None, manifest_text: str) -> list[
     ]
 
 
-def clear(host: Host, folder: str) -> None:
-    """Remove what is left of an environment, unless somebody is building it again already."""
-    with suppress(FileMissing):
-        if not any(entry.name.startswith(CLAIM_PREFIX) for entry in host.list(folder)):
-            host.remove(folder)
+def clear(site: Site, folder: str) -> bool:
+    """Remove an environment, or what is left of one; what is neither stays.
+
+    Returns:
+        Whether it is gone; not so when somebody is building there already, or when it is
+        something else: a folder outside of those of environments that does not say it is one.
+    """
+    try:
+        names = {entry.name for entry in site.builder.list(folder)}
+    except FileMissing:
+        return True
+    is_ours = folder.startswith(f"{site.tasks_dir}/") or METADATA in names
+    if not is_ours or any(name.startswith(CLAIM_PREFIX) for name in names):
+        return False
+    site.builder.remove(folder)
+    return True

@@ -183,8 +183,8 @@ def perform(doing: Doing) -> Outcome:
         except InUse as error:
             doing.log(f"{error} It stays.")
     for group in _without_environment(store, site):
-        doing.log(f"Removing {group.folder}")
-        clear(site.builder, group.folder)
+        if clear(site, group.folder):
+            doing.log(f"Removed {group.folder}")
     swept = sweep(site.builder, python=python, tasks_dir=site.tasks_dir)
     for leftover in swept.leftovers:
         doing.log(f"Removed {leftover}")

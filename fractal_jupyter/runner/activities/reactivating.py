@@ -58,7 +58,7 @@ def perform(doing: Doing) -> Outcome:
         missing = missing_path(group, site.builder)
         if missing is not None:
             doing.log(f"{missing} is not there any more: building the environment again.")
-            clear(site.builder, group.folder)
+            clear(site, group.folder)
     recipe = {**group.request, "folder": group.folder}
     lock = None if group.lock is None else parse_lock(group.lock)
     built = build(doing, recipe, site, lock=lock)
