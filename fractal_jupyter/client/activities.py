@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fractal_jupyter.client.listing import Listing, Shown
+from fractal_jupyter.client.listing import Brief, Listing
+from fractal_jupyter.display.page import Page
 from fractal_jupyter.runner.activities.process import cancel, follow, raise_for, see_through
 from fractal_jupyter.store.records import ActivityRecord
 from fractal_jupyter.store.store import Store
 
 
-class Activity(Shown):
+class Activity(Brief):
     """One activity; it goes on whatever becomes of the notebook that began it."""
 
     def __init__(self, store: Store, key: int) -> None:
@@ -92,29 +93,22 @@ class Activity(Shown):
         record = self._record
         return f"<Activity {record.id}: {record.action} {record.subject}, {record.status}>"
 
-    def _text(self) -> str:
-        from fractal_jupyter.display.text import activity_text
+    def _page(self) -> Page:
+        from fractal_jupyter.display.activities import activity_page
 
-        return activity_text(self._record)
-
-    def _repr_html_(self) -> str:
-        from fractal_jupyter.display.html import activity_html
-
-        return activity_html(self._record)
+        return activity_page(self._record)
 
 
 def activity_listing(store: Store, records: Sequence[ActivityRecord]) -> Listing[Activity]:
     """A list of activities that shows itself as a table."""
-    from fractal_jupyter.display.html import activities_html
-    from fractal_jupyter.display.text import activities_text
+    from fractal_jupyter.display.activities import activities_page
 
     def now(items: Sequence[Activity]) -> list[ActivityRecord]:
         return [item._record for item in items]
 
     return Listing(
         (Activity(store, record.id) for record in records),
-        html=lambda items: activities_html(now(items)),
-        text=lambda items: activities_text(now(items)),
+        page=lambda items: activities_page(now(items)),
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from fractal_jupyter.client.listing import Listing, Shown
+from fractal_jupyter.client.listing import Brief, Listing, Shown
+from fractal_jupyter.display.page import Page
 from fractal_jupyter.display.words import counted
 from fractal_jupyter.errors import InvalidDocument
 from fractal_jupyter.models.images import (
@@ -23,7 +24,7 @@ from fractal_jupyter.store.store import Store
 SHOWN_AT_EACH_END = 5
 
 
-class Images(Sequence[Image]):
+class Images(Shown, Sequence[Image]):
     """The image list of a dataset, read from the store as it is asked for."""
 
     def __init__(self, store: Store, dataset: DatasetRecord) -> None:
@@ -59,24 +60,16 @@ class Images(Sequence[Image]):
         last = self._store.datasets.images(self._dataset.id, offset=total - rest, limit=rest)
         return first + last, total
 
-    def __repr__(self) -> str:
-        from fractal_jupyter.display.text import images_text
+    def _page(self) -> Page:
+        from fractal_jupyter.display.images import images_page
 
         shown, total = self._ends()
-        return images_text(
-            shown, total=total, dataset=self._dataset.name, zarr_dir=self._dataset.zarr_dir
-        )
-
-    def _repr_html_(self) -> str:
-        from fractal_jupyter.display.html import images_html
-
-        shown, total = self._ends()
-        return images_html(
+        return images_page(
             shown, total=total, dataset=self._dataset.name, zarr_dir=self._dataset.zarr_dir
         )
 
 
-class Dataset(Shown):
+class Dataset(Brief):
     """One dataset."""
 
     def __init__(
@@ -199,8 +192,7 @@ class Dataset(Shown):
         return None if name is None else self._store.profiles.get(name)
 
     def _listing(self, images: Sequence[Image], *, empty: str) -> Listing[Image]:
-        from fractal_jupyter.display.html import images_html
-        from fractal_jupyter.display.text import images_text
+        from fractal_jupyter.display.images import images_page
 
         def ends(items: Sequence[Image]) -> Sequence[Image]:
             if len(items) <= 2 * SHOWN_AT_EACH_END:
@@ -211,24 +203,17 @@ class Dataset(Shown):
         where["empty"] = empty
         return Listing(
             images,
-            html=lambda items: images_html(ends(items), total=len(items), **where),
-            text=lambda items: images_text(ends(items), total=len(items), **where),
+            page=lambda items: images_page(ends(items), total=len(items), **where),
         )
 
     def _line(self) -> str:
         return f"<Dataset {self.name!r}, {counted(len(self.images), 'image')} in {self.zarr_dir}>"
 
-    def _text(self) -> str:
-        from fractal_jupyter.display.text import dataset_text
+    def _page(self) -> Page:
+        from fractal_jupyter.display.images import dataset_page
 
         shown, total = self.images._ends()
-        return dataset_text(self._record, shown, total=total)
-
-    def _repr_html_(self) -> str:
-        from fractal_jupyter.display.html import dataset_html
-
-        shown, total = self.images._ends()
-        return dataset_html(self._record, shown, total=total)
+        return dataset_page(self._record, shown, total=total)
 
 
 class Datasets:
@@ -281,16 +266,14 @@ class Datasets:
 
     def list(self) -> Listing[Dataset]:
         """All datasets, the oldest first."""
-        from fractal_jupyter.display.html import datasets_html
-        from fractal_jupyter.display.text import datasets_text
+        from fractal_jupyter.display.images import datasets_page
 
         def rows(items: Sequence[Dataset]) -> Sequence[tuple[DatasetRecord, int]]:
             return [(item._record, len(item.images)) for item in items]
 
         return Listing(
             (Dataset(self._store, record, self._in_use) for record in self._store.datasets.all()),
-            html=lambda items: datasets_html(rows(items)),
-            text=lambda items: datasets_text(rows(items)),
+            page=lambda items: datasets_page(rows(items)),
         )
 
     def get(self, name: str) -> Dataset:

@@ -8,8 +8,9 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from fractal_jupyter.client.environments import JobEnvironment
-from fractal_jupyter.client.listing import Listing
+from fractal_jupyter.client.listing import Listing, Shown
 from fractal_jupyter.display.log import LogText, log_text
+from fractal_jupyter.display.page import Page
 from fractal_jupyter.display.snapshot import JobSnapshot
 from fractal_jupyter.display.words import moment
 from fractal_jupyter.engine.slurm_options import unit_options
@@ -36,7 +37,7 @@ CARE_SECONDS = 2.0
 SECONDS_PER_DAY = 86_400
 
 
-class Job:
+class Job(Shown):
     """One job. Every attribute is read from the store when it is asked for."""
 
     def __init__(self, store: Store, key: int) -> None:
@@ -85,10 +86,9 @@ class Job:
     @property
     def steps(self) -> Listing[StepRecord]:
         """The steps, with the numbers of their units by status."""
-        from fractal_jupyter.display.html import steps_html
-        from fractal_jupyter.display.text import steps_text
+        from fractal_jupyter.display.job import steps_page
 
-        return Listing(self._store.jobs.steps(self.id), html=steps_html, text=steps_text)
+        return Listing(self._store.jobs.steps(self.id), page=steps_page)
 
     def units(self, *, status: str | None = None, step: int | None = None) -> Listing[UnitRecord]:
         """The units, in the order of their indexes; all, or those of a status or a step.
@@ -97,8 +97,7 @@ class Job:
             status: `pending`, `running`, `done`, `failed`, `cancelled` or `interrupted`.
             step: Position of a step.
         """
-        from fractal_jupyter.display.html import units_html
-        from fractal_jupyter.display.text import units_text
+        from fractal_jupyter.display.units import units_page
 
         if status is not None and status not in UNIT_STATUSES:
             raise InvalidArguments(
@@ -106,8 +105,7 @@ class Job:
             )
         return Listing(
             self._store.jobs.units(self.id, status=status, step=step),
-            html=lambda units: units_html(units, asked_mb=self._memory_asked()),
-            text=lambda units: units_text(units, asked_mb=self._memory_asked()),
+            page=lambda units: units_page(units, asked_mb=self._memory_asked()),
         )
 
     def log(self, unit: int | None = None) -> LogText:
@@ -270,15 +268,10 @@ class Job:
             now=time.time(),
         )
 
-    def __repr__(self) -> str:
-        from fractal_jupyter.display.text import job_text
+    def _page(self) -> Page:
+        from fractal_jupyter.display.job import job_page
 
-        return job_text(self._snapshot())
-
-    def _repr_html_(self) -> str:
-        from fractal_jupyter.display.html import job_html
-
-        return job_html(self._snapshot())
+        return job_page(self._snapshot())
 
 
 class _Watcher:
@@ -328,8 +321,7 @@ class Jobs:
         Raises:
             InvalidArguments: There is no such status.
         """
-        from fractal_jupyter.display.html import jobs_html
-        from fractal_jupyter.display.text import jobs_text
+        from fractal_jupyter.display.job import jobs_page
 
         if status is not None and status not in JOB_STATUSES:
             raise InvalidArguments(f"status={status!r}: a job is one of {', '.join(JOB_STATUSES)}.")
@@ -341,8 +333,7 @@ class Jobs:
         records = self._store.jobs.all(owner=current_user(), status=status, limit=limit)
         return Listing(
             (Job(self._store, record.id) for record in records),
-            html=lambda items: jobs_html(*rows(items)),
-            text=lambda items: jobs_text(*rows(items)),
+            page=lambda items: jobs_page(*rows(items)),
         )
 
     def get(self, key: int) -> Job:
@@ -372,8 +363,7 @@ class Jobs:
             InvalidArguments: `larger_than` is no size.
             HostError: A folder cannot be removed; those before it are.
         """
-        from fractal_jupyter.display.html import folders_html
-        from fractal_jupyter.display.text import folders_text
+        from fractal_jupyter.display.job import folders_page
 
         least = _bytes(larger_than)
         latest = None if older_than is None else time.time() - older_than * SECONDS_PER_DAY
@@ -394,8 +384,7 @@ class Jobs:
                 remove_job_folder(over[folder.job])
         return Listing(
             found,
-            html=lambda items: folders_html(items, removed=not dry_run),
-            text=lambda items: folders_text(items, removed=not dry_run),
+            page=lambda items: folders_page(items, removed=not dry_run),
         )
 
     def remove(self, key: int) -> None:

@@ -1,22 +1,41 @@
-"""Lists, and single things, that are worth looking at."""
+"""What shows itself, as HTML in a notebook and as text elsewhere: lists, and single things."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar, overload
 
+from fractal_jupyter.display.page import Page
+
 T = TypeVar("T")
 
 
 class Shown:
-    """Something whose `repr` is one line, and that terminals of IPython show in full."""
+    """Something that shows itself as a page."""
 
-    def _line(self) -> str:
-        """What it is, in one line."""
+    def _page(self) -> Page:
+        """All of it."""
         raise NotImplementedError
 
     def _text(self) -> str:
-        """All of it, as lines of text."""
+        from fractal_jupyter.display.render_text import to_text
+
+        return to_text(self._page())
+
+    def __repr__(self) -> str:
+        return self._text()
+
+    def _repr_html_(self) -> str:
+        from fractal_jupyter.display.render_html import to_html
+
+        return to_html(self._page())
+
+
+class Brief(Shown):
+    """Something whose `repr` is one line; terminals of IPython, and notebooks, show all of it."""
+
+    def _line(self) -> str:
+        """What it is, in one line."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -27,25 +46,17 @@ class Shown:
         printer.text(self._text() if len(printer.stack) < 2 else self._line())
 
 
-class Listing(Sequence[T], Generic[T]):
+class Listing(Shown, Sequence[T], Generic[T]):
     """An immutable sequence that shows itself as a table.
 
     Args:
         items: The items.
-        html: Makes HTML of the items.
-        text: Makes text of the items.
+        page: Makes a page of the items.
     """
 
-    def __init__(
-        self,
-        items: Iterable[T],
-        *,
-        html: Callable[[Sequence[T]], str],
-        text: Callable[[Sequence[T]], str],
-    ) -> None:
+    def __init__(self, items: Iterable[T], *, page: Callable[[Sequence[T]], Page]) -> None:
         self._items = tuple(items)
-        self._html = html
-        self._text = text
+        self._page_of = page
 
     @overload
     def __getitem__(self, index: int) -> T: ...
@@ -56,7 +67,7 @@ class Listing(Sequence[T], Generic[T]):
     def __getitem__(self, index: int | slice) -> Any:
         """The item at a position, or a part of the list as a list of the same kind."""
         if isinstance(index, slice):
-            return Listing(self._items[index], html=self._html, text=self._text)
+            return Listing(self._items[index], page=self._page_of)
         return self._items[index]
 
     def __len__(self) -> int:
@@ -69,8 +80,5 @@ class Listing(Sequence[T], Generic[T]):
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __repr__(self) -> str:
-        return self._text(self._items)
-
-    def _repr_html_(self) -> str:
-        return self._html(self._items)
+    def _page(self) -> Page:
+        return self._page_of(self._items)

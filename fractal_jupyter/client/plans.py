@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from fractal_jupyter.client.listing import Shown
+from fractal_jupyter.display.page import Page
 from fractal_jupyter.engine.filters import select_inputs, step_type_filter
 from fractal_jupyter.models.manifest import TaskEntry
 from fractal_jupyter.runner.backend import Backend
@@ -63,7 +65,7 @@ class PlannedStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Shown):
     """What a submission would run, step by step."""
 
     name: str
@@ -72,15 +74,10 @@ class Plan:
     profile: str
     steps: tuple[PlannedStep, ...]
 
-    def __repr__(self) -> str:
-        from fractal_jupyter.display.text import plan_text
+    def _page(self) -> Page:
+        from fractal_jupyter.display.workflows import plan_page
 
-        return plan_text(self)
-
-    def _repr_html_(self) -> str:
-        from fractal_jupyter.display.html import plan_html
-
-        return plan_html(self)
+        return plan_page(self)
 
 
 def make_plan(store: Store, request: JobRequest) -> Plan:

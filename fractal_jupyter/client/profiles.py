@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fractal_jupyter.client.listing import Listing, Shown
+from fractal_jupyter.client.listing import Brief, Listing
+from fractal_jupyter.display.page import Page
 from fractal_jupyter.errors import InvalidDocument, NotAllowed
 from fractal_jupyter.models.profile import Profile as ProfileDocument
 from fractal_jupyter.models.profile import parse_profile
@@ -19,7 +20,7 @@ from fractal_jupyter.store.store import Store
 Document = Mapping[str, Any] | str | Path
 
 
-class Profile(Shown):
+class Profile(Brief):
     """One profile; `document` is what it was added with."""
 
     def __init__(self, record: ProfileRecord, resource: ResourceRecord) -> None:
@@ -50,15 +51,10 @@ class Profile(Shown):
         whose = ", the administrator's" if self.source else ""
         return f"<Profile {self.name!r} of {self.resource!r}{whose}>"
 
-    def _text(self) -> str:
-        from fractal_jupyter.display.text import profiles_text
+    def _page(self) -> Page:
+        from fractal_jupyter.display.resources import profiles_page
 
-        return profiles_text([self._record], {self._resource.id: self._resource})
-
-    def _repr_html_(self) -> str:
-        from fractal_jupyter.display.html import profiles_html
-
-        return profiles_html([self._record], {self._resource.id: self._resource})
+        return profiles_page([self._record], {self._resource.id: self._resource})
 
 
 class Profiles:
@@ -96,14 +92,12 @@ class Profiles:
 
     def list(self) -> Listing[Profile]:
         """All profiles, the oldest first."""
-        from fractal_jupyter.display.html import profiles_html
-        from fractal_jupyter.display.text import profiles_text
+        from fractal_jupyter.display.resources import profiles_page
 
         resources = {record.id: record for record in self._store.resources.all()}
         return Listing(
             (Profile(r, resources[r.resource_id]) for r in self._store.profiles.all()),
-            html=lambda items: profiles_html([i._record for i in items], resources),
-            text=lambda items: profiles_text([i._record for i in items], resources),
+            page=lambda items: profiles_page([i._record for i in items], resources),
         )
 
     def get(self, name: str) -> Profile:
@@ -132,21 +126,19 @@ class Profiles:
 
     def check(self, name: str, *, project_dir: str | Path | None = None) -> Listing[Check]:
         """Try all that jobs of a profile need; see `Resources.check`."""
-        from fractal_jupyter.display.html import checks_html
-        from fractal_jupyter.display.text import checks_text
+        from fractal_jupyter.display.resources import checks_page
 
         record = self._store.profiles.get(name)
         resource = parse_resource(self._store.resources.by_id(record.resource_id).document)
         if isinstance(resource, LocalResource):
-            return Listing(check_resource(resource), html=checks_html, text=checks_text)
+            return Listing(check_resource(resource), page=checks_page)
         return Listing(
             check_profiles(
                 resource,
                 [parse_profile(record.document)],
                 project_dir=None if project_dir is None else str(project_dir),
             ),
-            html=checks_html,
-            text=checks_text,
+            page=checks_page,
         )
 
     def trust(self, name: str, fingerprint: str) -> str:

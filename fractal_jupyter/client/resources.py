@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fractal_jupyter.client.listing import Listing, Shown
+from fractal_jupyter.client.listing import Brief, Listing
+from fractal_jupyter.display.page import Page
 from fractal_jupyter.errors import InvalidDocument
 from fractal_jupyter.models.profile import parse_profile
 from fractal_jupyter.models.resource import LocalResource, parse_resource
@@ -19,7 +20,7 @@ from fractal_jupyter.store.store import Store
 Document = Mapping[str, Any] | str | Path
 
 
-class Resource(Shown):
+class Resource(Brief):
     """One resource; `document` is what it was added with."""
 
     def __init__(self, record: ResourceRecord) -> None:
@@ -54,15 +55,10 @@ class Resource(Shown):
         whose = ", the administrator's" if self.source else ""
         return f"<Resource {self.name!r}, {self.type}{whose}>"
 
-    def _text(self) -> str:
-        from fractal_jupyter.display.text import resource_text
+    def _page(self) -> Page:
+        from fractal_jupyter.display.resources import resource_page
 
-        return resource_text(self._record)
-
-    def _repr_html_(self) -> str:
-        from fractal_jupyter.display.html import resource_html
-
-        return resource_html(self._record)
+        return resource_page(self._record)
 
 
 class Resources:
@@ -98,13 +94,11 @@ class Resources:
 
     def list(self) -> Listing[Resource]:
         """All resources, the oldest first."""
-        from fractal_jupyter.display.html import resources_html
-        from fractal_jupyter.display.text import resources_text
+        from fractal_jupyter.display.resources import resources_page
 
         return Listing(
             (Resource(record) for record in self._store.resources.all()),
-            html=lambda items: resources_html([item._record for item in items]),
-            text=lambda items: resources_text([item._record for item in items]),
+            page=lambda items: resources_page([item._record for item in items]),
         )
 
     def get(self, name: str) -> Resource:
@@ -162,13 +156,12 @@ class Resources:
             project_dir: A folder on the cluster where such a job may write when it runs as
                 another user; without it, no such job is submitted.
         """
-        from fractal_jupyter.display.html import checks_html
-        from fractal_jupyter.display.text import checks_text
+        from fractal_jupyter.display.resources import checks_page
 
         record = self._store.resources.get(name)
         resource = parse_resource(record.document)
         if isinstance(resource, LocalResource):
-            return Listing(check_resource(resource), html=checks_html, text=checks_text)
+            return Listing(check_resource(resource), page=checks_page)
         profiles = [p for p in self._store.profiles.all() if p.resource_id == record.id]
         return Listing(
             check_profiles(
@@ -176,8 +169,7 @@ class Resources:
                 [parse_profile(profile.document) for profile in profiles],
                 project_dir=None if project_dir is None else str(project_dir),
             ),
-            html=checks_html,
-            text=checks_text,
+            page=checks_page,
         )
 
     def editor(self, name: str | None = None, *, type: str = "local") -> Any:  # noqa: A002

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from fractal_jupyter.client.activities import Activity, activity_listing, see_to_it
-from fractal_jupyter.client.listing import Listing, Shown
+from fractal_jupyter.client.listing import Brief, Listing
 from fractal_jupyter.client.tasks import Task, task_listing
+from fractal_jupyter.display.page import Page
 from fractal_jupyter.display.words import counted, size
 from fractal_jupyter.environments.lock import Lock, parse_lock
 from fractal_jupyter.runner.activities.cleaning import (
@@ -31,7 +32,7 @@ from fractal_jupyter.store.store import Store
 UNUSED_DAYS = 30.0
 
 
-class TaskGroup(Shown):
+class TaskGroup(Brief):
     """One installed version of one task package, with its own environment."""
 
     def __init__(self, store: Store, record: TaskGroupRecord) -> None:
@@ -166,15 +167,10 @@ class TaskGroup(Shown):
             f"{counted(len(self.tasks), 'task')}{'' if self.active else ', deactivated'}>"
         )
 
-    def _text(self) -> str:
-        from fractal_jupyter.display.text import task_group_text
+    def _page(self) -> Page:
+        from fractal_jupyter.display.task_groups import task_group_page
 
-        return task_group_text(self._now(), self._store.task_groups.tasks(self.id))
-
-    def _repr_html_(self) -> str:
-        from fractal_jupyter.display.html import task_group_html
-
-        return task_group_html(self._now(), self._store.task_groups.tasks(self.id))
+        return task_group_page(self._now(), self._store.task_groups.tasks(self.id))
 
 
 def _freed(count: int | None) -> str:
@@ -189,13 +185,11 @@ class TaskGroups:
 
     def list(self) -> Listing[TaskGroup]:
         """All task groups, the oldest first."""
-        from fractal_jupyter.display.html import task_groups_html
-        from fractal_jupyter.display.text import task_groups_text
+        from fractal_jupyter.display.task_groups import task_groups_page
 
         return Listing(
             (TaskGroup(self._store, record) for record in self._store.task_groups.all()),
-            html=lambda items: task_groups_html([item._now() for item in items]),
-            text=lambda items: task_groups_text([item._now() for item in items]),
+            page=lambda items: task_groups_page([item._now() for item in items]),
         )
 
     def get(self, package: str, *, version: str | None = None) -> TaskGroup:
@@ -243,8 +237,7 @@ class TaskGroups:
             What nothing uses, what frees most first. A folder that cannot be looked at is told in
             a warning.
         """
-        from fractal_jupyter.display.html import unused_html
-        from fractal_jupyter.display.text import unused_text
+        from fractal_jupyter.display.task_groups import unused_page
 
         found, problems = look_everywhere(self._store, unused_for=unused_for)
         for problem in problems:
@@ -265,8 +258,7 @@ class TaskGroups:
         }
         return Listing(
             unused,
-            html=lambda items: unused_html(items, **shown),
-            text=lambda items: unused_text(items, **shown),
+            page=lambda items: unused_page(items, **shown),
         )
 
     def collect(self, request: CollectionRequest) -> TaskGroup:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fractal_jupyter.client.listing import Listing, Shown
+from fractal_jupyter.client.listing import Brief, Listing
+from fractal_jupyter.display.page import Page
 from fractal_jupyter.engine.searching import SearchedTask, TaskQuery, find_tasks
 from fractal_jupyter.engine.updating import version_order
 from fractal_jupyter.models.manifest import TaskEntry
@@ -14,7 +15,7 @@ from fractal_jupyter.store.records import TaskGroupRecord, TaskRecord
 from fractal_jupyter.store.store import Store
 
 
-class Task(Shown):
+class Task(Brief):
     """One task; has the fields of its manifest's entry as attributes (`task.input_types`)."""
 
     def __init__(self, store: Store, record: TaskRecord, group: TaskGroupRecord) -> None:
@@ -51,30 +52,23 @@ class Task(Shown):
     def _line(self) -> str:
         return f"<Task {self._record.name!r}, {self.type}, {self.package} {self.version}>"
 
-    def _text(self) -> str:
-        from fractal_jupyter.display.text import task_text
+    def _page(self) -> Page:
+        from fractal_jupyter.display.tasks import task_page
 
-        return task_text(self._record, self._group, versions=self.versions)
-
-    def _repr_html_(self) -> str:
-        from fractal_jupyter.display.html import task_html
-
-        return task_html(self._record, self._group, versions=self.versions)
+        return task_page(self._record, self._group, versions=self.versions)
 
 
 def task_listing(
     store: Store, pairs: Sequence[tuple[TaskRecord, TaskGroupRecord]], *, found: bool = False
 ) -> Listing[Task]:
     """A list of tasks that shows itself as a table, or as what was found by searching."""
-    from fractal_jupyter.display import html, text
+    from fractal_jupyter.display.tasks import found_tasks_page, tasks_page
 
     groups = {group.id: group for _, group in pairs}
-    as_html = html.found_tasks_html if found else html.tasks_html
-    as_text = text.found_tasks_text if found else text.tasks_text
+    page = found_tasks_page if found else tasks_page
     return Listing(
         (Task(store, record, group) for record, group in pairs),
-        html=lambda items: as_html([item._record for item in items], groups),
-        text=lambda items: as_text([item._record for item in items], groups),
+        page=lambda items: page([item._record for item in items], groups),
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fractal_jupyter.client.listing import Listing, Shown
+from fractal_jupyter.client.listing import Brief, Listing
+from fractal_jupyter.display.page import Page
 from fractal_jupyter.display.words import counted
 from fractal_jupyter.engine.updating import NewValues
 from fractal_jupyter.models.workflow import parse_workflow
@@ -14,7 +15,7 @@ from fractal_jupyter.store.records import WorkflowRecord
 from fractal_jupyter.store.store import Store
 
 
-class TaskUpdate(Shown):
+class TaskUpdate(Brief):
     """What updating a step to another version of its task would mean.
 
     Has as attributes: `position`, `task`, `package`, `before` (the version that the step has, or
@@ -38,18 +39,13 @@ class TaskUpdate(Shown):
         state = "fits" if self.fits else counted(len(self.problems), "problem")
         return f"<TaskUpdate of step {self.position}, {self.task!r}, to {self.version}: {state}>"
 
-    def _text(self) -> str:
-        from fractal_jupyter.display.text import update_text
+    def _page(self) -> Page:
+        from fractal_jupyter.display.workflows import update_page
 
-        return update_text(self._update)
-
-    def _repr_html_(self) -> str:
-        from fractal_jupyter.display.html import update_html
-
-        return update_html(self._update)
+        return update_page(self._update)
 
 
-class Workflow(Shown):
+class Workflow(Brief):
     """One workflow."""
 
     def __init__(self, store: Store, record: WorkflowRecord) -> None:
@@ -72,14 +68,12 @@ class Workflow(Shown):
         Args:
             profile: Look only at what is collected for the resource of this profile.
         """
-        from fractal_jupyter.display.html import updates_html
-        from fractal_jupyter.display.text import updates_text
+        from fractal_jupyter.display.workflows import updates_page
 
         record = None if profile is None else self._store.profiles.get(profile)
         return Listing(
             map(TaskUpdate, find_updates(self._store, self._record.steps, profile=record)),
-            html=lambda items: updates_html([item._update for item in items]),
-            text=lambda items: updates_text([item._update for item in items]),
+            page=lambda items: updates_page([item._update for item in items]),
         )
 
     def plan_update(
@@ -148,15 +142,10 @@ class Workflow(Shown):
         tasks = " → ".join(str(step["task"]) for step in self.steps)
         return f"<Workflow {self.name!r}: {tasks}>"
 
-    def _text(self) -> str:
-        from fractal_jupyter.display.text import workflow_text
+    def _page(self) -> Page:
+        from fractal_jupyter.display.workflows import workflow_page
 
-        return workflow_text(self._record)
-
-    def _repr_html_(self) -> str:
-        from fractal_jupyter.display.html import workflow_html
-
-        return workflow_html(self._record)
+        return workflow_page(self._record)
 
 
 class Workflows:
@@ -203,13 +192,11 @@ class Workflows:
 
     def list(self) -> Listing[Workflow]:
         """All workflows, the oldest first."""
-        from fractal_jupyter.display.html import workflows_html
-        from fractal_jupyter.display.text import workflows_text
+        from fractal_jupyter.display.workflows import workflows_page
 
         return Listing(
             (Workflow(self._store, record) for record in self._store.workflows.all()),
-            html=lambda items: workflows_html([item._record for item in items]),
-            text=lambda items: workflows_text([item._record for item in items]),
+            page=lambda items: workflows_page([item._record for item in items]),
         )
 
     def get(self, name: str) -> Workflow:

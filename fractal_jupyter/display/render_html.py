@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import wraps
+from collections.abc import Iterator
 from html import escape
-from typing import ParamSpec
 
 from fractal_jupyter.display.page import Bar, Block, Cell, Column, Note, Page, Row, Span, Table
 from fractal_jupyter.display.style import ROOT, STYLE, TONE_COLORS
 from fractal_jupyter.display.words import printable, shorten, shorten_middle
-
-P = ParamSpec("P")
 
 # The most characters of one piece of text, of what a cell tells more, and of one paragraph that
 # get into a notebook.
 SPAN_LIMIT = 240
 MORE_LIMIT = 2_000
 NOTE_LIMIT = 100_000
-
-
-def as_html(make_page: Callable[P, Page]) -> Callable[P, str]:
-    """Make a function that returns HTML of one that returns a page."""
-
-    @wraps(make_page)
-    def html(*args: P.args, **kwargs: P.kwargs) -> str:
-        return to_html(make_page(*args, **kwargs))
-
-    return html
 
 
 def to_html(page: Page) -> str:

@@ -7,13 +7,9 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import wraps
-from typing import ParamSpec
 
 from fractal_jupyter.display.page import Bar, Cell, Note, Page, Table, Tone
 from fractal_jupyter.display.words import fit, printable, shorten, shorten_middle, width
-
-P = ParamSpec("P")
 
 MOST_COLUMNS, USUAL_COLUMNS, LEAST_COLUMNS = 140, 100, 30
 BAR_COLUMNS = 20
@@ -62,16 +58,6 @@ def this_terminal(*, color: bool = False) -> Terminal:
         unicode=encoding.startswith("utf"),
         color=color,
     )
-
-
-def as_text(make_page: Callable[P, Page]) -> Callable[P, str]:
-    """Make a function that returns text of one that returns a page."""
-
-    @wraps(make_page)
-    def text(*args: P.args, **kwargs: P.kwargs) -> str:
-        return to_text(make_page(*args, **kwargs))
-
-    return text
 
 
 def to_text(page: Page, terminal: Terminal | None = None) -> str:

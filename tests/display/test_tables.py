@@ -8,8 +8,20 @@ import time
 
 import pytest
 
-from fractal_jupyter.display import html, text
+from fractal_jupyter.display.images import dataset_page, datasets_page, images_page
 from fractal_jupyter.display.log import LogText, log_text
+from fractal_jupyter.display.render_html import to_html
+from fractal_jupyter.display.render_text import to_text
+from fractal_jupyter.display.resources import (
+    checks_page,
+    profiles_page,
+    resource_page,
+    resources_page,
+)
+from fractal_jupyter.display.task_groups import task_group_page, task_groups_page
+from fractal_jupyter.display.tasks import task_page, tasks_page
+from fractal_jupyter.display.units import units_page
+from fractal_jupyter.display.workflows import plan_page, workflow_page, workflows_page
 from fractal_jupyter.models.images import Image
 from fractal_jupyter.runner.checks import Check
 from tests.display.samples import (
@@ -37,7 +49,7 @@ WHERE = {"dataset": "plate", "zarr_dir": "/data/out"}
 def test_100_000_images_are_a_small_table() -> None:
     images = make_images(100_000)
     start = time.process_time()
-    shown = html.images_html(images, total=len(images), **WHERE)
+    shown = to_html(images_page(images, total=len(images), **WHERE))
     assert time.process_time() - start < 1
     assert len(shown) < 20_000
     assert "100,000 images" in shown
@@ -47,7 +59,7 @@ def test_100_000_images_are_a_small_table() -> None:
 
 def test_the_ends_of_a_long_list_are_numbered_as_in_the_list() -> None:
     images = make_images(10)
-    lines = text.images_text(images, total=100_000, **WHERE).split("\n")
+    lines = to_text(images_page(images, total=100_000, **WHERE)).split("\n")
     assert lines[3].split()[0] == "0"
     assert "99,990 more" in lines[8]
     assert lines[-1].split()[0] == "99999"
@@ -60,7 +72,7 @@ def test_images_have_a_column_for_each_attribute_and_type() -> None:
             zarr_url="/data/out/b", origin="/data/out/a", attributes={"t": 3}, types={"x": False}
         ),
     ]
-    lines = text.images_text(images, total=2, **WHERE).split("\n")
+    lines = to_text(images_page(images, total=2, **WHERE)).split("\n")
     assert lines[2].split() == ["Image", "well", "t", "x", "Made", "from"]
     assert lines[3].split() == ["0", "a", "B03", "✓"]
     assert lines[4].split() == ["1", "b", "3", "–", "a"]
@@ -69,27 +81,27 @@ def test_images_have_a_column_for_each_attribute_and_type() -> None:
 def test_very_many_attributes_do_not_make_a_wide_table() -> None:
     attributes = {f"a{k}": k for k in range(50)}
     images = [Image(zarr_url="/data/out/a", origin=None, attributes=attributes, types={})]
-    assert "and 42 more" in html.images_html(images, total=1, **WHERE)
+    assert "and 42 more" in to_html(images_page(images, total=1, **WHERE))
 
 
 def test_empty_lists_say_what_to_do() -> None:
-    assert ".scan()" in text.images_text([], total=0, **WHERE)
-    assert "fractal.datasets.create" in text.datasets_text([])
-    assert "fractal.collect" in text.tasks_text([], {})
-    assert "fractal.collect" in text.task_groups_text([])
-    assert "fractal.workflows.create" in text.workflows_text([])
-    assert "fractal.resources.add" in text.resources_text([])
-    assert "fractal.profiles.add" in text.profiles_text([], {})
-    assert "No such units" in text.units_text([])
+    assert ".scan()" in to_text(images_page([], total=0, **WHERE))
+    assert "fractal.datasets.create" in to_text(datasets_page([]))
+    assert "fractal.collect" in to_text(tasks_page([], {}))
+    assert "fractal.collect" in to_text(task_groups_page([]))
+    assert "fractal.workflows.create" in to_text(workflows_page([]))
+    assert "fractal.resources.add" in to_text(resources_page([]))
+    assert "fractal.profiles.add" in to_text(profiles_page([], {}))
+    assert "No such units" in to_text(units_page([]))
 
 
 def test_datasets() -> None:
-    assert "100,000" in text.datasets_text([(make_dataset(), 100_000)])
-    assert "/data" in text.dataset_text(make_dataset(), make_images(2), total=2)
+    assert "100,000" in to_text(datasets_page([(make_dataset(), 100_000)]))
+    assert "/data" in to_text(dataset_page(make_dataset(), make_images(2), total=2))
 
 
 def test_10_000_units_are_a_small_table() -> None:
-    shown = html.units_html([make_unit(k) for k in range(10_000)])
+    shown = to_html(units_page([make_unit(k) for k in range(10_000)]))
     assert len(shown) < 20_000
     assert "10,000 done" in shown
     assert "9,975 more; [20:9995] of this list shows them" in shown
@@ -101,49 +113,49 @@ def test_units_say_what_they_took_and_why_they_failed() -> None:
         failed_unit(1, "KeyError: 'DAPI'"),
         make_unit(2, status="interrupted", error="The node died.", signal=9, exit_code=None),
     ]
-    shown = text.units_text(units)
+    shown = to_text(units_page(units))
     assert "images below /data/out/plate.zarr/B/00/" in shown
     assert "1.2 s" in shown
     assert "180 MB" in shown
     assert "KeyError: 'DAPI'" in shown
-    assert "killed by SIGKILL" in html.units_html(units)
-    assert "exit status 1" in html.units_html(units)
+    assert "killed by SIGKILL" in to_html(units_page(units))
+    assert "exit status 1" in to_html(units_page(units))
 
 
 def test_columns_that_say_nothing_are_left_out() -> None:
     here = platform.node()
-    head = text.units_text([make_unit(0, node=here), make_unit(1, node=here)]).split("\n")[2]
+    head = to_text(units_page([make_unit(0, node=here), make_unit(1, node=here)])).split("\n")[2]
     assert head.split() == ["Unit", "Image", "Status", "Took", "CPU", "time", "Peak", "memory"]
-    head = text.units_text([make_unit(0), make_unit(1, step=1, node="other")]).split("\n")[2]
+    head = to_text(units_page([make_unit(0), make_unit(1, step=1, node="other")])).split("\n")[2]
     assert "Step" in head
     assert "Node" in head
     never_started = {"started": None, "ended": None, "cpu_seconds": None, "peak_memory": None}
-    head = text.units_text([failed_unit(0, "no", node=None, **never_started)]).split("\n")[2]
+    head = to_text(units_page([failed_unit(0, "no", node=None, **never_started)])).split("\n")[2]
     assert head.split() == ["Unit", "Image", "Status", "Error"]
 
 
 def test_one_other_node_is_worth_a_column() -> None:
-    assert "Node" in text.units_text([make_unit(0), make_unit(1)]).split("\n")[2]
+    assert "Node" in to_text(units_page([make_unit(0), make_unit(1)])).split("\n")[2]
 
 
 def test_peak_memory_is_shown_against_what_was_asked_for() -> None:
     units = [make_unit(0), make_unit(1, step=1)]
-    shown = text.units_text(units, asked_mb={(0, "parallel"): 4000}).split("\n")
+    shown = to_text(units_page(units, asked_mb={(0, "parallel"): 4000})).split("\n")
     assert "180 / 4,000 MB" in shown[3]
     assert "180 MB" in shown[4]
 
 
 def test_units_on_object_stores_have_a_common_folder() -> None:
     units = [make_unit(k, zarr_url=f"s3://bucket/plate/{k}") for k in range(2)]
-    assert "images below s3://bucket/plate/" in text.units_text(units)
+    assert "images below s3://bucket/plate/" in to_text(units_page(units))
     mixed = [make_unit(0, zarr_url="/a/b"), make_unit(1, zarr_url="s3://bucket/b")]
-    assert "images below" not in text.units_text(mixed)
+    assert "images below" not in to_text(units_page(mixed))
 
 
 def test_tasks_are_grouped_by_package() -> None:
     tasks = [make_task(), make_task("Convert", group=2, type="converter_compound")]
     groups = {1: make_group(), 2: make_group(id=2, package="fractal-uzh-converters")}
-    shown = text.tasks_text(tasks, groups)
+    shown = to_text(tasks_page(tasks, groups))
     assert shown.index("fractal-tasks-core 2.1.0") < shown.index("Project Image")
     assert shown.index("fractal-uzh-converters 2.1.0") < shown.index("Convert")
     assert "is_3D → not is_3D" in shown
@@ -151,7 +163,7 @@ def test_tasks_are_grouped_by_package() -> None:
 
 
 def test_a_task_says_what_arguments_it_takes() -> None:
-    shown = text.task_text(make_task(), make_group())
+    shown = to_text(task_page(make_task(), make_group()))
     rows = {line.split()[0]: line for line in shown.split("\n") if line.strip()}
     assert "zarr_url" not in rows
     assert "one of 'mip', 'mean'" in rows["method"]
@@ -161,7 +173,7 @@ def test_a_task_says_what_arguments_it_takes() -> None:
     assert rows["overwrite"].startswith("  overwrite")
     assert rows["overwrite"].endswith("false")
     assert "• Projects an image along z." in shown
-    assert "How to project." in html.task_html(make_task(), make_group())
+    assert "How to project." in to_html(task_page(make_task(), make_group()))
 
 
 def test_a_compound_task_has_arguments_of_two_parts() -> None:
@@ -170,7 +182,7 @@ def test_a_compound_task_has_arguments_of_two_parts() -> None:
         executable_non_parallel="init.py",
         args_schema_non_parallel={"properties": {"first": {"type": "integer"}}},
     )
-    shown = text.task_text(task, make_group())
+    shown = to_text(task_page(task, make_group()))
     assert shown.index("args_non_parallel") < shown.index("first") < shown.index("args_parallel")
 
 
@@ -186,30 +198,30 @@ def test_a_compound_task_has_arguments_of_two_parts() -> None:
 )
 def test_schemas_are_shown_whatever_is_in_them(schema: dict[str, object]) -> None:
     json.dumps(schema)
-    assert "Arguments" in text.task_text(make_task(args_schema_parallel=schema), make_group())
+    assert "Arguments" in to_text(task_page(make_task(args_schema_parallel=schema), make_group()))
 
 
 def test_task_groups() -> None:
-    assert "1.4 GB (20 MB unshared)" in text.task_group_text(make_group(), [make_task()])
-    shown = text.task_group_text(make_group(active=False), [make_task()])
+    assert "1.4 GB (20 MB unshared)" in to_text(task_group_page(make_group(), [make_task()]))
+    shown = to_text(task_group_page(make_group(active=False), [make_task()]))
     assert "deactivated" in shown
     assert "GB" not in shown
-    assert "numpy==2.1.0" in html.task_group_html(make_group(), [])
-    assert "fractal-tasks-core" in text.task_groups_text([make_group()])
+    assert "numpy==2.1.0" in to_html(task_group_page(make_group(), []))
+    assert "fractal-tasks-core" in to_text(task_groups_page([make_group()]))
 
 
 def test_resources_and_profiles() -> None:
     remote = make_resource(document={"type": "slurm_ssh", "name": "Far", "host": "far.example"})
-    shown = text.resources_text([make_resource(), remote])
+    shown = to_text(resources_page([make_resource(), remote]))
     assert "this machine" in shown
     assert "3.11, 3.12" in shown
     assert "SLURM cluster, through SSH" in shown
-    assert "far.example" in html.resources_html([remote])
-    fields = text.resource_text(make_resource())
+    assert "far.example" in to_html(resources_page([remote]))
+    fields = to_text(resource_page(make_resource()))
     assert "    parallel_tasks_per_job" not in fields
     assert "  parallel_tasks_per_job" in fields
     profile = make_profile(document={"name": "p", "resource_type": "slurm_ssh", "username": "me"})
-    assert "me" in text.profiles_text([profile], {1: remote})
+    assert "me" in to_text(profiles_page([profile], {1: remote}))
 
 
 def test_checks_have_a_cure() -> None:
@@ -217,21 +229,21 @@ def test_checks_have_a_cure() -> None:
         Check("Python 3.12", False, "no such file", "install it"),
         Check("worker", True, "ok"),
     ]
-    shown = text.checks_text(checks)
+    shown = to_text(checks_page(checks))
     assert "1 problem" in shown
     assert "→ install it" in shown
-    assert "all is well" in text.checks_text(checks[1:])
+    assert "all is well" in to_text(checks_page(checks[1:]))
 
 
 def test_workflows() -> None:
-    shown = text.workflow_text(make_workflow())
+    shown = to_text(workflow_page(make_workflow()))
     assert "method = mip" in shown
     assert "mem = 8000" in shown
-    assert "Project Image → Threshold Segmentation" in text.workflows_text([make_workflow()])
+    assert "Project Image → Threshold Segmentation" in to_text(workflows_page([make_workflow()]))
 
 
 def test_plans() -> None:
-    shown = text.plan_text(make_plan())
+    shown = to_text(plan_page(make_plan()))
     assert "24 images that are x" in shown
     assert "24 units in 2 batches of 12, 2 at a time" in shown
     assert "as the steps before leave them" in shown
@@ -242,7 +254,7 @@ def test_plans() -> None:
 def test_plans_show_the_script_that_would_be_submitted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     path = "/data/" + "x" * 100
-    lines = text.plan_text(make_plan(path)).split("\n")
+    lines = to_text(plan_page(make_plan(path))).split("\n")
     assert "  #!/bin/sh" in lines
     start = lines.index("  #!/bin/sh") + 1
     # Chopped, as terminals do: each character is there.
@@ -250,7 +262,7 @@ def test_plans_show_the_script_that_would_be_submitted(monkeypatch: pytest.Monke
     assert shown.startswith(f"#SBATCH --comment={path}")
     assert all(len(line) < 60 for line in lines)
     assert "  print(plan.steps[1].phases[1].script)  prints it" in lines
-    page = html.plan_html(make_plan("x' <b>"))
+    page = to_html(plan_page(make_plan("x' <b>")))
     assert "<details><summary>The script for SLURM (parallel)</summary><pre" in page
     assert "#SBATCH --comment=x&#x27; &lt;b&gt;" in page
 
