@@ -6,7 +6,8 @@ from pydantic import Field
 
 from fractal_jupyter.runner.activities import process
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import ActivityDocument, Page
+from fractal_jupyter.server.documents.activities import ActivityDocument
+from fractal_jupyter.server.documents.answer import Page
 from fractal_jupyter.server.requests import PagedBack
 from fractal_jupyter.server.route import LARGEST_ID, Query, Request, Route
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from fractal_jupyter.runner.checks import Check
 from fractal_jupyter.server.actions import Outcome
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import ActivityDocument
+from fractal_jupyter.server.documents.activities import ActivityDocument
 from fractal_jupyter.server.requests import Id
 from fractal_jupyter.server.route import Body, Query, Request, Route
 from fractal_jupyter.store.records import ActivityRecord

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import DatasetDocument, Items
+from fractal_jupyter.server.documents.answer import Items
+from fractal_jupyter.server.documents.datasets import DatasetDocument
 from fractal_jupyter.server.route import Body, Query, Request, Route
 from fractal_jupyter.store.records import DatasetRecord
 

@@ -11,12 +11,9 @@ from fractal_jupyter.engine.filters import parse_attribute_filters, parse_type_f
 from fractal_jupyter.models.images import normalize_url
 from fractal_jupyter.server.actions import Outcome
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import (
-    ActivityDocument,
-    CountDocument,
-    ImageDocument,
-    Page,
-)
+from fractal_jupyter.server.documents.activities import ActivityDocument
+from fractal_jupyter.server.documents.answer import Page
+from fractal_jupyter.server.documents.datasets import CountDocument, ImageDocument
 from fractal_jupyter.server.requests import Id, Paged
 from fractal_jupyter.server.route import Body, Query, Request, Route
 from fractal_jupyter.store.records import ActivityRecord

@@ -11,14 +11,14 @@ from fractal_jupyter.client.code import job_code
 from fractal_jupyter.client.jobs import SHOWN_BAD_UNITS, Job
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import (
+from fractal_jupyter.server.documents.jobs import (
     JobDocument,
     JobsPage,
     JobStatus,
     JobSummary,
-    UnitSummary,
     job_fields,
 )
+from fractal_jupyter.server.documents.units import UnitSummary
 from fractal_jupyter.server.requests import PagedBack
 from fractal_jupyter.server.route import Body, Query, Request, Route
 from fractal_jupyter.server.submissions import Submission, client_arguments

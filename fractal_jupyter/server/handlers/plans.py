@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import PlanDocument
+from fractal_jupyter.server.documents.plans import PlanDocument
 from fractal_jupyter.server.route import Query, Request, Route
 from fractal_jupyter.server.submissions import Submission, client_arguments
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import Items, KeyDocument, ProfileDocument
+from fractal_jupyter.server.documents.answer import Items
+from fractal_jupyter.server.documents.profiles import KeyDocument, ProfileDocument
 from fractal_jupyter.server.requests import Id
 from fractal_jupyter.server.route import Body, Query, Request, Route
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import Items, ResourceDocument
+from fractal_jupyter.server.documents.answer import Items
+from fractal_jupyter.server.documents.resources import ResourceDocument
 from fractal_jupyter.server.route import Body, Query, Request, Route
 
 RESOURCE = "fractal:resources"

@@ -14,7 +14,7 @@ from fractal_jupyter.models.resource import LocalResource, SlurmSSHResource, Slu
 from fractal_jupyter.models.workflow import StepMeta
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import SchemasDocument, ServerDocument
+from fractal_jupyter.server.documents.server import SchemasDocument, ServerDocument
 from fractal_jupyter.server.route import Query, Request, Route
 
 RESOURCE = "fractal:server"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import Items, StepDocument
+from fractal_jupyter.server.documents.answer import Items
+from fractal_jupyter.server.documents.steps import StepDocument
 from fractal_jupyter.server.route import Query, Request, Route
 
 

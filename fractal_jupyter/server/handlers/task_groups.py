@@ -19,9 +19,9 @@ from fractal_jupyter.runner.activities.exporting import export
 from fractal_jupyter.runner.activities.reactivating import begin_reactivation
 from fractal_jupyter.runner.activities.recipes import CollectionRequest, keep_file, kept_file
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import (
-    ActivityDocument,
-    Items,
+from fractal_jupyter.server.documents.activities import ActivityDocument
+from fractal_jupyter.server.documents.answer import Items
+from fractal_jupyter.server.documents.task_groups import (
     PackageDocument,
     TaskGroupDocument,
     UnusedDocument,

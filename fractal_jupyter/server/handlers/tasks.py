@@ -7,7 +7,8 @@ from pydantic import Field
 from fractal_jupyter.client.tasks import search_tasks, versions_of
 from fractal_jupyter.engine.searching import TaskQuery
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import Items, TaskDocument, TaskSummary
+from fractal_jupyter.server.documents.answer import Items
+from fractal_jupyter.server.documents.tasks import TaskDocument, TaskSummary
 from fractal_jupyter.server.route import LARGEST_ID, Query, Request, Route
 
 RESOURCE = "fractal:tasks"

@@ -6,7 +6,8 @@ import time
 from typing import get_args
 
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import TimelineDocument, UnitStatus
+from fractal_jupyter.server.documents.timelines import TimelineDocument
+from fractal_jupyter.server.documents.units import UnitStatus
 from fractal_jupyter.server.route import Query, Request, Route
 
 STATUSES: list[UnitStatus] = list(get_args(UnitStatus))

@@ -7,7 +7,8 @@ import json
 from pydantic import Field
 
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import Page, UnitDocument, UnitStatus, UnitSummary
+from fractal_jupyter.server.documents.answer import Page
+from fractal_jupyter.server.documents.units import UnitDocument, UnitStatus, UnitSummary
 from fractal_jupyter.server.requests import Paged
 from fractal_jupyter.server.route import LARGEST_ID, Query, Request, Route, Text
 

@@ -9,7 +9,8 @@ from pydantic import Field
 from fractal_jupyter.client.workflows import Workflow
 from fractal_jupyter.runner.updating import changed_meanwhile
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents import Items, UpdateDocument, WorkflowDocument
+from fractal_jupyter.server.documents.answer import Items
+from fractal_jupyter.server.documents.workflows import UpdateDocument, WorkflowDocument
 from fractal_jupyter.server.route import LARGEST_ID, Body, Query, Request, Route
 
 RESOURCE = "fractal:workflows"
