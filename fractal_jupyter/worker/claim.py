@@ -24,6 +24,10 @@ _HEARTBEAT = "heartbeat"
 SILENT_INTERVALS = 5
 # More than the first and the last record of an attempt take.
 _SHORT = 4096
+# More than the records of its first units take, as a rule.
+_BEGINNING = 1024 * 1024
+# Of how many batches of a phase others look at what they have learned; all might start at once.
+_MOST_BESIDE = 4
 
 
 def numbers(batch_folder: str) -> List[int]:
@@ -84,6 +88,19 @@ class Attempt:
         before = (number for number in numbers(self._batch_folder) if number < self.number)
         return [Predecessor(attempt_folder(self._batch_folder, number)) for number in before]
 
+    def beside(self) -> Iterator[Predecessor]:
+        """The attempts at the first batches of the same phase; they may be of any age."""
+        phase, own = os.path.split(self._batch_folder)
+        prefix = own.rstrip("0123456789")
+        if prefix == own:
+            return
+        others = [name for name in os.listdir(phase) if name.rstrip("0123456789") == prefix]
+        others.sort(key=lambda name: (len(name), name))
+        for name in others[:_MOST_BESIDE]:
+            folder = os.path.join(phase, name)
+            if name != own:
+                yield from (Predecessor(attempt_folder(folder, n)) for n in numbers(folder))
+
 
 class Predecessor:
     """An earlier attempt, whose worker may be alive.
@@ -123,6 +140,14 @@ class Predecessor:
         for path in self._segments():
             with open(path, "rb") as file:
                 yield from decode_lines(file.read())[0]
+
+    def first_records(self) -> List[Record]:
+        """What it recorded of its first units."""
+        segments = self._segments()
+        if not segments:
+            return []
+        with open(segments[0], "rb") as file:
+            return decode_lines(file.read(_BEGINNING))[0]
 
     def _segments(self) -> List[str]:
         names = [name for name in os.listdir(self.folder) if name.startswith("results-")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import time
 from typing import Dict, List, NamedTuple, Optional, Set
@@ -100,7 +101,7 @@ def take_over(
         if poll.poll(batch.heartbeat_interval * 1000 / 4):
             signals.clear()
     if vigil.stopped or not earlier:
-        return Plan(list(batch.units), list(batch.preload))
+        return Plan(list(batch.units), [*batch.preload] or _learned_beside(attempt))
     return _settle(batch, earlier, journal)
 
 
@@ -119,6 +120,16 @@ def _settle(batch: Batch, earlier: List[Predecessor], journal: Journal) -> Plan:
         [unit for unit in batch.units if unit.number not in done],
         [*batch.preload, *before.learned],
     )
+
+
+def _learned_beside(attempt: Attempt) -> List[str]:
+    """Modules that units of another batch of the same phase were seen to load."""
+    with contextlib.suppress(OSError):  # then the units of this one show it
+        for other in attempt.beside():
+            for record in other.first_records():
+                if record["event"] == "learned":
+                    return list(record["modules"])
+    return []
 
 
 class History(NamedTuple):

@@ -301,6 +301,22 @@ def test_modules_that_the_first_unit_loads_are_imported_for_later_ones(tmp_path:
     assert learned(again) == []
 
 
+def test_what_one_batch_has_learned_later_ones_of_its_phase_know(tmp_path: Path) -> None:
+    write_module(tmp_path, "lazy", "import os\nloaded_in = os.getpid()\n")
+    body = "import lazy\nfinish(lazy.loaded_in == os.getpid())"
+    script = write_script(tmp_path / "script.py", body)
+
+    def run_batch(folder: Path) -> Result:
+        return write_batch(folder, [sys.executable, script], 3).run()
+
+    (tmp_path / "phase" / "batch-0000").mkdir(parents=True)  # whose worker never came
+    assert learned(run_batch(tmp_path / "phase" / "batch-0001")) == ["lazy"]
+    later = run_batch(tmp_path / "phase" / "batch-0002")
+    assert {end["output"] for end in later.ends.values()} == {False}
+    assert learned(later) == []
+    assert learned(run_batch(tmp_path / "another phase" / "batch-0003")) == ["lazy"]
+
+
 def test_modules_that_cannot_be_imported_do_no_harm(tmp_path: Path) -> None:
     script = write_script(tmp_path / "script.py", "finish(1)")
     result = run(tmp_path, script, preload=["nothing_like_that", "", "not a name", "os"])
