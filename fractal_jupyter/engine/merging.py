@@ -97,14 +97,7 @@ def merge(
     claims: dict[str, _Claim] = {}
     for _ in _new_claims(merged_before, claims):
         pass
-    new = list(_new_claims(ordered, claims))
-    result = _apply(images, new, normalize_url(zarr_dir), output_types)
-    removed = tuple(_removals(images, new))
-    added = tuple(image for url, image in result.items() if url not in images)
-    changed = tuple(
-        image for url, image in result.items() if url in images and images[url] != image
-    )
-    return Merge(added=added, changed=changed, removed=removed)
+    return _apply(images, _new_claims(ordered, claims), normalize_url(zarr_dir), output_types)
 
 
 class _Claim(NamedTuple):
@@ -139,34 +132,31 @@ def _apply(
     claims: Iterable[_Claim],
     zarr_dir: str,
     output_types: Mapping[str, bool],
-) -> dict[str, Image]:
-    """Return the images that the updates make or touch, in the order of the updates."""
-    result: dict[str, Image] = {}
-
-    def current(url: str | None) -> Image | None:
-        # an origin may itself have been made or changed by an update before
-        if url is None:
-            return None
-        return result.get(url) or images.get(url)
-
-    for claim in claims:
-        update = claim.update
-        if update is None:
-            continue
-        url = update.zarr_url
+) -> Merge:
+    """Return what the claims make of the images, each in the order of the claims."""
+    # An origin may itself have been made or changed by a claim before.
+    touched: dict[str, Image] = {}
+    added, changed, removed = [], [], []
+    for url, update, unit in claims:
         known = images.get(url)
+        if update is None:
+            if known is None:
+                raise _unknown(unit, url)
+            removed.append(url)
+            continue
         if known is None and not is_below(url, zarr_dir):
-            raise ImageListError(
-                f"{_who(claim.unit)} reports the new image '{url}', which is not below the "
-                f"dataset's zarr_dir '{zarr_dir}'. The task must write new images there, or the "
-                "dataset must have another zarr_dir."
-            )
+            raise _elsewhere(unit, url, zarr_dir)
         if known is not None and update.origin in (None, url):
-            result[url] = _overlaid(known, known.origin, update, output_types)
+            base, origin = known, known.origin
         else:
-            base = current(update.origin) or _NO_ORIGIN
-            result[url] = _overlaid(base, update.origin, update, output_types)
-    return result
+            origin = update.origin
+            base = touched.get(origin or "") or images.get(origin or "", _NO_ORIGIN)
+        image = touched[url] = _overlaid(base, origin, update, output_types)
+        if known is None:
+            added.append(image)
+        elif image != known:
+            changed.append(image)
+    return Merge(added=tuple(added), changed=tuple(changed), removed=tuple(removed))
 
 
 _NO_ORIGIN = Image("")
@@ -182,18 +172,6 @@ def _overlaid(
         attributes = {name: value for name, value in overlaid.items() if value is not None}
     types = {**base.types, **update.types, **output_types}
     return Image(update.zarr_url, origin, attributes, types)
-
-
-def _removals(images: Mapping[str, Image], claims: Iterable[_Claim]) -> Iterator[str]:
-    for claim in claims:
-        if claim.update is not None:
-            continue
-        if claim.url not in images:
-            raise ImageListError(
-                f"{_who(claim.unit)} removes the image '{claim.url}', which is not in the image "
-                "list of the dataset. The task may only remove images that the dataset has."
-            )
-        yield claim.url
 
 
 def _nothing_said(
@@ -217,6 +195,21 @@ def _nothing_said(
         if types != image.types:
             changed.append(Image(image.zarr_url, image.origin, image.attributes, types))
     return Merge(changed=tuple(changed), typed_inputs=tuple(processed))
+
+
+def _elsewhere(unit: UnitOutput, url: str, zarr_dir: str) -> ImageListError:
+    return ImageListError(
+        f"{_who(unit)} reports the new image '{url}', which is not below the "
+        f"dataset's zarr_dir '{zarr_dir}'. The task must write new images there, or the "
+        "dataset must have another zarr_dir."
+    )
+
+
+def _unknown(unit: UnitOutput, url: str) -> ImageListError:
+    return ImageListError(
+        f"{_who(unit)} removes the image '{url}', which is not in the image "
+        "list of the dataset. The task may only remove images that the dataset has."
+    )
 
 
 def _conflict(first: _Claim, second: _Claim) -> ImageListError:
