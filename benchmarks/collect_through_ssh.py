@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.common import Row, alternate, bench_fractal, run_benchmark, say, timed
+from benchmarks.common import Row, alternate, run_benchmark, say, scratch_folder, timed
 from benchmarks.slurm.common import remote_fractal
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.task_groups import TaskGroup
@@ -30,7 +30,9 @@ def measure(options: argparse.Namespace) -> Sequence[Row]:
     if why := why_no_sshd():
         say(f"not measured through SSH: {why}")
         return []
-    with remote_fractal() as remote, bench_fractal() as local:
+    # A store of its own: environments that other task groups run in would not be removed.
+    with remote_fractal() as remote, scratch_folder() as folder:
+        local = Fractal(f"sqlite:///{folder}/store/fractal.db")
         for fractal in (remote, local):
             collection(fractal, package)
         through_ssh, here = alternate(
@@ -38,6 +40,7 @@ def measure(options: argparse.Namespace) -> Sequence[Row]:
             lambda: collection(local, package),
             repetitions=repetitions,
         )
+        local.close()
     return [
         Row(
             what=f"{package} collected through SSH, caches warm: longer than locally",
