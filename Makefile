@@ -54,7 +54,7 @@ lab: $(VENV)/.demo labextension
 	    --LabApp.default_url="/lab/tree/$$(ls demo-output/01-quickstart.ipynb \
 	        notebooks/01-quickstart.ipynb 2>/dev/null | head -n 1)"
 
-test: system-packages lint labextension hub-proxy
+test: system-packages lint labextension
 	$(PYTEST) -n $(JOBS) -m 'not slurm_faults and not long and not browser'
 	$(PYTEST) -m 'browser and not long'
 	@$(MAKE) --no-print-directory other-pythons

@@ -103,7 +103,10 @@ if sys.version_info < (3, 12):
 # Every environment that pip fills takes several seconds.
 @pytest.mark.parametrize(
     ("tool", "package", "error", "words"),
-    [*(("uv", *case) for case in [*FAILURES, NO_PACKAGE]), *(("pip", *case) for case in FAILURES)],
+    [
+        *(("uv", *case) for case in [*FAILURES, NO_PACKAGE]),
+        *(pytest.param("pip", *case, marks=pytest.mark.long) for case in FAILURES),
+    ],
 )
 def test_failures(
     make_workshop: Callable[[str], Workshop],

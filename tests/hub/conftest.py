@@ -25,15 +25,12 @@ SLURM_USERS = {NAMES[0]: TEST_USER}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """There is one hub, so its tests run in one worker.
 
-    Those that need the cluster as well run where there is one worker only, with those that take
-    longest: `make test-faults`.
+    It takes a minute to make, so they are among those that take longest: `make test-faults`.
     """
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.long)
             item.add_marker(pytest.mark.xdist_group("hub"))
-            if "cluster" in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.slurm_faults)
 
 
 @pytest.fixture

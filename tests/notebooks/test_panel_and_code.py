@@ -15,7 +15,7 @@ from tests.server.running import TOKEN, running_server
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03-panel-and-code.ipynb"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_panel_and_code(tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()

@@ -26,7 +26,7 @@ PYTHON = "/usr/bin/python3.11"
 
 Execute = Callable[..., Fractal]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS + 900)]
+pytestmark = [pytest.mark.slurm_faults, pytest.mark.timeout(SECONDS + 900)]
 
 
 @pytest.fixture
@@ -94,14 +94,12 @@ def test_as_yourself(execute: Execute) -> None:
     assert owner(fractal) == pwd.getpwuid(os.geteuid()).pw_name
 
 
-@pytest.mark.slurm_faults
 def test_through_sudo(execute: Execute, second_user: pwd.struct_passwd) -> None:
     with users.sudoers(users.five_commands(second_user.pw_name)):
         fractal = execute(WAY="sudo", USERNAME=second_user.pw_name)
     assert owner(fractal) == second_user.pw_name
 
 
-@pytest.mark.slurm_faults
 def test_through_ssh(
     execute: Execute,
     user_folder: Path,

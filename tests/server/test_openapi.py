@@ -18,6 +18,9 @@ from fractal_jupyter.server.routes import ROUTES
 from tests.server.running import TOKEN, running_server
 from tests.toy import make_dataset, toy_fractal
 
+# In one worker, which starts one server for all of them.
+pytestmark = pytest.mark.xdist_group("openapi")
+
 ROOT = Path(__file__).parents[2]
 
 # What a body means is checked beyond its schema: names must be there, paths absolute, and so on.

@@ -81,8 +81,20 @@ def python_name(python: str) -> str:
     return "this" if python == sys.executable else Path(python).resolve().name
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("python", pythons(), ids=python_name)
+# In one worker, where the cases of a Python are run once.
+each_python = pytest.mark.parametrize(
+    "python",
+    [
+        pytest.param(
+            python,
+            id=python_name(python),
+            marks=[pytest.mark.slow, pytest.mark.xdist_group(f"warm-{python_name(python)}")],
+        )
+        for python in pythons()
+    ],
+)
+
+@each_python
 def test_all_cases(python: str, runs: Runs) -> None:
     both = runs(python)
     assert both[True].warm, both[True].mode
@@ -91,16 +103,14 @@ def test_all_cases(python: str, runs: Runs) -> None:
         assert facts(both[True], unit) == facts(both[False], unit), name
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("python", pythons(), ids=python_name)
+@each_python
 def test_files_that_nobody_closed_are_whole(python: str, runs: Runs) -> None:
     for result in runs(python).values():
         assert (result.batch.folder / "plain").read_text() == "text"
         assert (result.batch.folder / "kept").read_bytes() == b"bytes"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("python", pythons(), ids=python_name)
+@each_python
 def test_chance_differs_from_unit_to_unit(python: str, runs: Runs) -> None:
     for result in runs(python).values():
         drawn = [result.ends[len(NAMES) + number]["output"] for number in range(3)]
