@@ -121,6 +121,8 @@ def normalize_url(url: str) -> str:
         ValueError: It starts with neither, goes up (`..`), or cannot be a file name.
     """
     url = url.strip()
+    if _is_plain(url):
+        return url
     if "\0" in url or (".." in url and ".." in url.split("/")) or not _encodable(url):
         raise ValueError(_URL)
     if url.startswith("/"):
@@ -129,6 +131,18 @@ def normalize_url(url: str) -> str:
     if url.startswith(_S3) and url[len(_S3) :][:1] not in ("", "/"):
         return url.rstrip("/")
     raise ValueError(_URL)
+
+
+def _is_plain(url: str) -> bool:
+    """Whether a URL is a path that is normalised already, as nearly all of them are."""
+    return (
+        url.startswith("/")
+        and url.isascii()
+        and not url.endswith("/")
+        and "//" not in url
+        and "/." not in url
+        and "\0" not in url
+    )
 
 
 def is_below(url: str, folder: str) -> bool:
