@@ -38,7 +38,7 @@ from .conftest import VERSION, Workshop
 from .packages import PackageIndex, make_task_wheel, make_wheel, manifest, task
 
 MakeWorkshop = Callable[[str], Workshop]
-BOTH = pytest.mark.parametrize("tool", ["uv", pytest.param("pip", marks=pytest.mark.slow)])
+BOTH = pytest.mark.parametrize("tool", ["uv", pytest.param("pip", marks=pytest.mark.long)])
 
 
 def output_of(environment: BuiltEnvironment, code: str) -> str:
@@ -305,7 +305,7 @@ WITH_PIP_TOO = {"other-python", "needs-ghost", "contradictory"}
     [
         *(pytest.param("uv", *case, id=f"uv-{case[0]}") for case in FAILURES),
         *(
-            pytest.param("pip", *case, id=f"pip-{case[0]}", marks=pytest.mark.slow)
+            pytest.param("pip", *case, id=f"pip-{case[0]}", marks=pytest.mark.long)
             for case in FAILURES
             if case[0] in WITH_PIP_TOO
         ),

@@ -67,6 +67,7 @@ def test_a_hanging_controller_answers_again(cluster: Cluster) -> None:
     assert cluster.job(job).state == "RUNNING"
 
 
+@pytest.mark.slurm_faults
 def test_a_controller_that_was_killed_knows_its_jobs(cluster: Cluster) -> None:
     job = cluster.submit(FOREVER)
     cluster.wait_for(job, "RUNNING")

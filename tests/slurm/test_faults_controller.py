@@ -166,6 +166,7 @@ def test_the_answer_of_squeue_is_cut(
     assert_done_once(fractal, job, cluster, diary)
 
 
+@pytest.mark.slurm_faults
 def test_no_more_than_two_commands_per_interval_for_twenty_jobs(
     own_fractal: MakeFractal,
     cluster: Cluster,

@@ -94,6 +94,7 @@ each_python = pytest.mark.parametrize(
     ],
 )
 
+
 @each_python
 def test_all_cases(python: str, runs: Runs) -> None:
     both = runs(python)
