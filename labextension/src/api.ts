@@ -61,6 +61,8 @@ export interface ICheck {
   cure: string;
   /** That of the key of a host that nobody has vouched for yet, or empty. */
   fingerprint: string;
+  /** Whether nothing was tried, and this only says something. */
+  note: boolean;
 }
 
 export interface ITaskGroup {
@@ -300,6 +302,8 @@ export interface IFieldProblem {
   path: string;
   found: string;
   allowed: string;
+  /** All that is said of it, where that is not known in two parts. */
+  words?: string;
 }
 
 /** What the server says when it cannot do what it was asked. */
@@ -361,7 +365,7 @@ export class Api {
     this.put<IResource>(`resources/${resource.id}`, { document: resource.document, warm });
   trust = (profile: number, fingerprint: string) =>
     this.post<unknown>(`profiles/${profile}/trust`, { fingerprint });
-  remove = (noun: Noun | 'workflow', id: number) => this.delete(`${noun}s/${id}`);
+  remove = (noun: Noun | 'workflow' | 'dataset', id: number) => this.delete(`${noun}s/${id}`);
   check = (noun: Noun, id: number, dataset?: number) =>
     this.post<IActivity>(`${noun}s/${id}/check`, { dataset_id: dataset });
 

@@ -115,8 +115,8 @@ function Field(props: IFieldProps): JSX.Element | null {
         .filter(Boolean)
         .join(' ')}
       {wrong.map(problem => (
-        <div key={problem.allowed} className="fj-wrong" role="alert">
-          {printable(`Found ${problem.found}; allowed: ${problem.allowed}`)}
+        <div key={problem.words ?? problem.allowed} className="fj-wrong" role="alert">
+          {printable(problem.words ?? `Found ${problem.found}; allowed: ${problem.allowed}`)}
         </div>
       ))}
     </div>

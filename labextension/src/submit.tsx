@@ -2,14 +2,15 @@
 
 import React, { useState } from 'react';
 
-import { IDataset, IPlan, ISubmission } from './api';
-import { NewDataset } from './dataset';
+import { IPlan, ISubmission } from './api';
+import { DatasetChooser } from './dataset';
 import { IRefusal, refusalOf } from './draft';
 import { useFractal } from './fractal';
 import { useFetched } from './live';
 import { ProfileChooser } from './panel';
 import { ActionButton, Problem } from './parts';
 import { useProfiles } from './profile';
+import { useReveal } from './reveal';
 import { counted, jobTitle, printable } from './words';
 
 export interface ISubmitting {
@@ -39,6 +40,7 @@ export function useSubmission(
 
   const all = datasets.value ?? [];
   const dataset = all.find(one => one.id === chosen) ?? (all.length === 1 ? all[0] : undefined);
+  const answer = useReveal<HTMLDivElement>(plan ?? refused);
   const missing = first ?? (dataset ? null : 'Choose a dataset first.');
   const attempt = async (act: (submission: ISubmission) => Promise<void>) => {
     setPlan(null);
@@ -85,61 +87,13 @@ export function useSubmission(
         />
         {missing && <span className="fj-soft">{missing}</span>}
       </div>
-      <Problem text={refused?.message} />
-      {plan && <Plan plan={plan} />}
+      <div ref={answer}>
+        <Problem text={refused?.message} />
+        {plan && <Plan plan={plan} />}
+      </div>
     </>
   );
   return { where, actions, refused };
-}
-
-function DatasetChooser(props: {
-  datasets: IDataset[];
-  error: string | null;
-  chosen: IDataset | undefined;
-  choose: (id: number) => void;
-}): JSX.Element {
-  const [making, setMaking] = useState(false);
-  const { chosen } = props;
-  return (
-    <>
-      <div className="fj-bar">
-        <label className="fj-choice">
-          Dataset
-          <select
-            value={chosen?.id ?? ''}
-            onChange={event => props.choose(Number(event.target.value))}
-          >
-            <option value="" disabled>
-              choose …
-            </option>
-            {props.datasets.map(dataset => (
-              <option key={dataset.id} value={dataset.id}>
-                {printable(`${dataset.name} (${counted(dataset.images, 'image')})`)}
-              </option>
-            ))}
-          </select>
-        </label>
-        <button
-          type="button"
-          className="fj-button"
-          aria-expanded={making}
-          onClick={() => setMaking(!making)}
-        >
-          New dataset…
-        </button>
-        {chosen && <span className="fj-soft">{printable(chosen.zarr_dir)}</span>}
-      </div>
-      <Problem text={props.error} />
-      {making && (
-        <NewDataset
-          made={dataset => {
-            props.choose(dataset.id);
-            setMaking(false);
-          }}
-        />
-      )}
-    </>
-  );
 }
 
 function Plan(props: { plan: IPlan }): JSX.Element {
