@@ -98,8 +98,11 @@ function About(props: { group: ITaskGroup }): JSX.Element {
         ['Where', resource?.name],
         ['Came from', originWords(group)],
         ['Source folder', group.source],
-        ['Python', [group.python_version, group.python].filter(Boolean).join(', ')],
-        ['Folder', group.folder],
+        [
+          group.active ? 'Python' : 'Had the Python',
+          [group.python_version, group.python].filter(Boolean).join(', ')
+        ],
+        [group.active ? 'Folder' : 'Was in the folder', group.folder],
         ['Size', sizeWords(group)],
         ['Collected', moment(group.created)],
         ['Last used', usedWords(group)]
@@ -127,17 +130,18 @@ function TasksOf(props: { group: ITaskGroup }): JSX.Element {
 function Installed(props: { group: ITaskGroup }): JSX.Element {
   const [sought, setSought] = useState('');
   const id = useId();
-  const { freeze } = props.group;
+  const { active, freeze } = props.group;
+  const heading = active ? 'What is installed' : 'What was installed';
   const found = freeze.filter(line => line.toLowerCase().includes(sought.trim().toLowerCase()));
   const count = sought.trim() ? `${found.length} of ${freeze.length}` : String(freeze.length);
   return (
-    <section aria-label="What is installed">
+    <section aria-label={heading}>
       <div className="fj-line fj-section-head">
-        <h2 id={id}>What is installed</h2>
+        <h2 id={id}>{heading}</h2>
         <input
           type="search"
           placeholder="Name of a package"
-          aria-label="Find an installed package"
+          aria-label={active ? 'Find an installed package' : 'Find a package that was installed'}
           value={sought}
           onChange={event => setSought(event.target.value)}
         />
@@ -146,11 +150,13 @@ function Installed(props: { group: ITaskGroup }): JSX.Element {
         </span>
       </div>
       {found.length > 0 && (
-        <ul className="fj-list fj-freeze" tabIndex={0} aria-labelledby={id}>
-          {found.map(line => (
-            <li key={line}>{printable(line)}</li>
-          ))}
-        </ul>
+        <div className="fj-freeze" role="group" tabIndex={0} aria-labelledby={id}>
+          <ul className="fj-list" aria-labelledby={id}>
+            {found.map(line => (
+              <li key={line}>{printable(line)}</li>
+            ))}
+          </ul>
+        </div>
       )}
     </section>
   );
