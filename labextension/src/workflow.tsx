@@ -92,6 +92,8 @@ export function WorkflowView(props: { id: number | undefined; frame: IFrame }): 
         <div className="fj-line">
           <h1>{id === undefined ? 'New workflow' : printable(name)}</h1>
           <span className="fj-actions">
+            {/* where nothing stood before the first "Save" */}
+            {id !== undefined && <ActionButton danger label="Remove…" disabled={gone} action={remove} />}
             <ActionButton
               main={unsaved}
               label="Save"
@@ -100,7 +102,6 @@ export function WorkflowView(props: { id: number | undefined; frame: IFrame }): 
               }
               action={save}
             />
-            {id !== undefined && <ActionButton danger label="Remove…" disabled={gone} action={remove} />}
           </span>
         </div>
         <p role="status">{draft.dirty ? 'Not saved yet.' : ''}</p>
@@ -254,7 +255,7 @@ function AddStep(props: { tasks: ITaskSummary[]; add: (step: Json) => void }): J
                 .filter(one => packageOf(one) === name)
                 .map(one => (
                   <option key={one.id} value={one.id}>
-                    {printable(one.name)}
+                    {nameAmong(props.tasks, one)}
                   </option>
                 ))}
             </optgroup>
@@ -274,6 +275,12 @@ function AddStep(props: { tasks: ITaskSummary[]; add: (step: Json) => void }): J
       </button>
     </div>
   );
+}
+
+/** What tells a task from all others: the group that it stands in is not seen once it is chosen. */
+function nameAmong(tasks: ITaskSummary[], task: ITaskSummary): string {
+  const alike = tasks.filter(one => one.name === task.name);
+  return printable(task.name) + (alike.length > 1 ? ` (${packageOf(task)})` : '');
 }
 
 function packageOf(task: ITaskSummary): string {
