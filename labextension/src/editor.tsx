@@ -41,12 +41,13 @@ export function DocumentEditor(props: {
     changes,
     { kinds: ['resource', 'profile'] },
     async () => {
-      const [schemas, resources, profiles] = await Promise.all([
+      const [schemas, resources, profiles, about] = await Promise.all([
         api.schemas(),
         api.resources(),
-        api.profiles()
+        api.profiles(),
+        api.about()
       ]);
-      return { schemas, resources, profiles };
+      return { schemas, resources, profiles, user: about.user };
     },
     []
   );
@@ -73,6 +74,12 @@ export function DocumentEditor(props: {
   const type = String(draft.value[TYPE[noun]]);
   const schema = value.schemas[noun][type];
   const readOnly = Boolean(place?.source);
+  // A check needs to be told a folder only where jobs run as another user.
+  const others = value.profiles.some(
+    one =>
+      (noun === 'profile' ? one.id : one.resource_id) === id && one.document.username !== value.user
+  );
+  const placed = type === 'slurm_sudo' && others;
 
   const save = async () => {
     setRefused(null);
@@ -118,6 +125,10 @@ export function DocumentEditor(props: {
         <div className="fj-line">
           <h1>{place ? printable(place.name) : `New ${noun}`}</h1>
           <span className="fj-actions">
+            {/* where nothing stood before the first "Save" */}
+            {id !== undefined && !readOnly && (
+              <ActionButton danger label="Remove…" disabled={gone} action={remove} />
+            )}
             {!readOnly && (
               <ActionButton
                 main
@@ -138,9 +149,6 @@ export function DocumentEditor(props: {
               disabled={id === undefined || draft.dirty || gone}
               action={async () => setCheck((await api.check(noun, id!, dataset)).id)}
             />
-            {id !== undefined && !readOnly && (
-              <ActionButton danger label="Remove…" disabled={gone} action={remove} />
-            )}
           </span>
         </div>
         <p className="fj-soft">{aboutWords(noun, type, id === undefined ? undefined : place)}</p>
@@ -185,10 +193,11 @@ export function DocumentEditor(props: {
           )}
         </fieldset>
         <div className="fj-side">
-          {type === 'slurm_sudo' && <PlaceToTry chosen={dataset} choose={setDataset} />}
+          {placed && <PlaceToTry chosen={dataset} choose={setDataset} />}
           {check !== null && (
             <CheckResult
               activity={check}
+              placed={placed}
               trust={
                 noun === 'profile' && id !== undefined
                   ? async fingerprint => {
@@ -327,7 +336,9 @@ function Kind(props: {
         >
           {resources.map(resource => (
             <option key={resource.id} value={resource.id}>
-              {printable(`${resource.name} (${resource.type})`)}
+              {printable(
+                `${resource.name} (${resource.type}${resource.source ? ', administrator' : ''})`
+              )}
             </option>
           ))}
         </select>
