@@ -8,6 +8,7 @@ import { IUnused } from './api';
 import { useFractal } from './fractal';
 import { messageOf, useFetched } from './live';
 import { ActionButton, Problem } from './parts';
+import { useReveal } from './reveal';
 import { bytes, counted, printable } from './words';
 
 const DAYS = 30;
@@ -29,6 +30,7 @@ export function CleanView(): JSX.Element {
     async () => ({ days, ...(await api.unused(days)) }),
     [days]
   );
+  const part = useReveal<HTMLDivElement>(begun.length ? begun : null);
   const value = found.value?.days === days ? found.value : undefined;
   const removable = value?.items.filter(one => one.kind !== 'unknown') ?? [];
   const frees = removable.reduce((sum, one) => sum + one.frees, 0);
@@ -68,9 +70,13 @@ export function CleanView(): JSX.Element {
         {!value && !found.error && 'Looking …'}
       </p>
       {value && value.items.length > 0 && <Unused items={value.items} />}
-      {begun.map(id => (
-        <ActivityPart key={id} id={id} heading="h2" over={() => void found.again()} />
-      ))}
+      {begun.length > 0 && (
+        <div ref={part} className="fj-form">
+          {begun.map(id => (
+            <ActivityPart key={id} id={id} heading="h2" over={() => void found.again()} />
+          ))}
+        </div>
+      )}
     </div>
   );
 }

@@ -12,22 +12,26 @@ import { useFetched } from './live';
 import { ProfileChooser } from './panel';
 import { Problem } from './parts';
 import { useProfiles } from './profile';
+import { useReveal } from './reveal';
 import { TaskRow } from './tasklist';
 import { Upload } from './upload';
 
 /**
  * @param props.given - What the form begins with.
- * @param props.started - Told of the activity, so that it is found again after a reload.
+ * @param props.keep - Told of the activity and of what is filled in, so that both are there again
+ * after a reload.
  */
 export function CollectView(props: {
   activity: number | undefined;
   given: ICollectGiven | undefined;
-  started: (activity: number) => void;
+  keep: (kept: { activity: number } | { filled: ICollectGiven }) => void;
 }): JSX.Element {
   const { api, changes } = useFractal();
   const { active } = useProfiles();
   const { value: resources, error } = useFetched(changes, { kinds: ['resource'] }, api.resources, []);
   const [activity, setActivity] = useState(props.activity);
+  const [begun, setBegun] = useState(false);
+  const part = useReveal<HTMLDivElement>(begun ? activity : null);
   const resource = resources?.find(one => one.id === active?.resource_id);
   return (
     <div className="fj-view">
@@ -44,16 +48,22 @@ export function CollectView(props: {
         <CollectForm
           kinds={kindsOf(resource)}
           given={props.given}
+          filled={filled => props.keep({ filled })}
           collect={async (kind, body) => {
             const ask = kind === 'custom' ? api.collectCustom : api.collect;
-            const begun = await ask({ ...body, profile_id: active.id });
-            setActivity(begun.id);
-            props.started(begun.id);
+            const started = await ask({ ...body, profile_id: active.id });
+            setActivity(started.id);
+            setBegun(true);
+            props.keep({ activity: started.id });
             changes.everything();
           }}
         />
       )}
-      {activity !== undefined && <Collection key={activity} activity={activity} />}
+      {activity !== undefined && (
+        <div ref={part} className="fj-form">
+          <Collection key={activity} activity={activity} />
+        </div>
+      )}
     </div>
   );
 }
@@ -61,6 +71,8 @@ export function CollectView(props: {
 function CollectForm(props: {
   kinds: IKind[];
   given: ICollectGiven | undefined;
+  /** Told of each change. */
+  filled: (filled: ICollectGiven) => void;
   collect: (kind: CollectKind, body: Json) => Promise<void>;
 }): JSX.Element {
   const { kinds, given } = props;
@@ -73,7 +85,10 @@ function CollectForm(props: {
   const [refused, setRefused] = useState<IRefusal | null>(null);
   const kind = kinds.find(one => one.kind === chosen) ?? kinds[0];
   const value = values[kind.kind] ?? {};
-  const change = (changed: Json) => setValues(before => ({ ...before, [kind.kind]: changed }));
+  const change = (changed: Json) => {
+    setValues(before => ({ ...before, [kind.kind]: changed }));
+    props.filled({ kind: kind.kind, value: changed });
+  };
   const complete = kind.required.every(name => String(value[name] ?? '').trim());
   const collect = async (event: FormEvent) => {
     event.preventDefault();
@@ -106,8 +121,10 @@ function CollectForm(props: {
         <select
           value={kind.kind}
           onChange={event => {
-            setChosen(event.target.value as CollectKind);
+            const now = event.target.value as CollectKind;
+            setChosen(now);
             setRefused(null);
+            props.filled({ kind: now, value: values[now] ?? {} });
           }}
         >
           {kinds.map(one => (

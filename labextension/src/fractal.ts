@@ -12,8 +12,14 @@ import { ActiveProfile } from './profile';
 export type View =
   | { view: 'job'; id: number; title?: string }
   | { view: 'task'; id: number; title?: string }
-  /** `given` is what the form begins with. */
-  | { view: 'collect'; activity?: number; given?: ICollectGiven; title?: string }
+  /** `given` is what the form begins with, `filled` what it was changed to since. */
+  | {
+      view: 'collect';
+      activity?: number;
+      given?: ICollectGiven;
+      filled?: ICollectGiven;
+      title?: string;
+    }
   | { view: 'task_group'; id: number; title?: string }
   | { view: 'activity'; id: number; title?: string }
   | { view: 'clean'; title?: string }

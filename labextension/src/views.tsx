@@ -107,8 +107,8 @@ export class ViewWidget extends FractalWidget implements IFrame {
         return (
           <CollectView
             activity={view.activity}
-            given={view.given}
-            started={activity => this.setView({ ...view, activity })}
+            given={view.filled ?? view.given}
+            keep={kept => this.setView({ ...(this._view as typeof view), ...kept })}
           />
         );
       case 'task_group':
