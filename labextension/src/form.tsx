@@ -6,6 +6,7 @@
 import React, { useEffect, useId, useState } from 'react';
 
 import { IFieldProblem, Json } from './api';
+import { emphasized } from './parts';
 import { printable, printableLines } from './words';
 import {
   INode,
@@ -19,6 +20,7 @@ import {
   itemOf,
   limitWords,
   makeNode,
+  nameOf,
   requiredOf,
   same,
   tagValue
@@ -111,9 +113,8 @@ function Field(props: IFieldProps): JSX.Element | null {
   const isGroup = ['object', 'list', 'dictionary', 'union'].includes(node.kind);
   const note = (
     <div id={`${id}-help`} className="fj-help">
-      {[printableLines(node.description), limits && `(${printable(limits)})`]
-        .filter(Boolean)
-        .join(' ')}
+      {emphasized(printableLines(node.description))}
+      {limits && ` (${printable(limits)})`}
       {wrong.map(problem => (
         <div key={problem.words ?? problem.allowed} className="fj-wrong" role="alert">
           {printable(problem.words ?? `Found ${problem.found}; allowed: ${problem.allowed}`)}
@@ -364,6 +365,8 @@ function Dictionary(props: IInputProps): JSX.Element {
   const entries = Object.entries(isObject(props.value) ? props.value : {});
   const [name, setName] = useState('');
   const taken = entries.some(([other]) => other === name);
+  const names = nameOf(node);
+  const label = `Name of a new entry of ${printable(props.name)}`;
   const add = () => {
     if (name && !taken) {
       change({ ...Object.fromEntries(entries), [name]: beginning(entryOf(node), node.root) ?? null });
@@ -392,14 +395,28 @@ function Dictionary(props: IInputProps): JSX.Element {
         </div>
       ))}
       <div className="fj-item">
-        <input
-          type="text"
-          placeholder="name of a new entry"
-          aria-label={`Name of a new entry of ${printable(props.name)}`}
-          value={name}
-          onChange={event => setName(event.target.value)}
-          onKeyDown={event => event.key === 'Enter' && add()}
-        />
+        {names.options.length ? (
+          <select aria-label={label} value={name} onChange={event => setName(event.target.value)}>
+            <option value="">choose …</option>
+            {names.options.map(String).map(
+              option =>
+                !entries.some(([other]) => other === option) && (
+                  <option key={option} value={option}>
+                    {printable(option)}
+                  </option>
+                )
+            )}
+          </select>
+        ) : (
+          <input
+            type="text"
+            placeholder={printable(names.title) || `new entry of ${printable(node.title || props.name)}`}
+            aria-label={label}
+            value={name}
+            onChange={event => setName(event.target.value)}
+            onKeyDown={event => event.key === 'Enter' && add()}
+          />
+        )}
         <SmallButton label="Add" what={props.name} action={add} disabled={!name || taken} />
       </div>
     </div>

@@ -35,11 +35,18 @@ export function Prose(props: { text: string }): JSX.Element {
   );
 }
 
-function emphasized(line: string): (string | JSX.Element)[] {
-  // every other piece stood between asterisks
-  return line
-    .split(/\*\*(.+?)\*\*/)
-    .map((piece, at) => (at % 2 ? <strong key={at}>{piece}</strong> : piece));
+/** A line with what stands between two asterisks or backticks as it is meant. */
+export function emphasized(line: string): (string | JSX.Element)[] {
+  return line.split(/(\*\*.+?\*\*|`[^`\n]+`)/).map((piece, at) => {
+    if (at % 2 === 0) {
+      return piece;
+    }
+    return piece.startsWith('`') ? (
+      <code key={at}>{piece.slice(1, -1)}</code>
+    ) : (
+      <strong key={at}>{emphasized(piece.slice(2, -2))}</strong>
+    );
+  });
 }
 
 /** Chooses one status or all, with how many there are of each. */

@@ -202,6 +202,11 @@ export function entryOf(node: INode): unknown {
   return patterns.length === 1 ? patterns[0] : node.schema.additionalProperties;
 }
 
+/** What the names of a dictionary may be, if the schema says so. */
+export function nameOf(node: INode): INode {
+  return makeNode(node.schema.propertyNames, node.root);
+}
+
 /** The value that tells an alternative of a union from the others. */
 export function tagValue(node: INode, branch: Json): unknown {
   const field = node.tag === null ? {} : (branch.properties as Json)?.[node.tag];
