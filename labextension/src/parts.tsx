@@ -155,6 +155,9 @@ export function ActionButton(props: {
 }): JSX.Element {
   const [busy, setBusy] = useState(false);
   const act = async () => {
+    if (busy) {
+      return;
+    }
     setBusy(true);
     try {
       await props.action();
@@ -169,7 +172,9 @@ export function ActionButton(props: {
     <button
       type="button"
       className={`fj-button ${look}`}
-      disabled={props.disabled || busy}
+      disabled={props.disabled}
+      // not `disabled`, which would take the focus away
+      aria-disabled={busy || undefined}
       aria-busy={busy}
       title={props.title}
       onClick={() => void act()}
