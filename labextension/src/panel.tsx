@@ -2,13 +2,22 @@
 
 import React, { useState } from 'react';
 
-import { Api, IJobSummary, JobStatus } from './api';
+import { Api, IJobSummary, IProfile, JobStatus } from './api';
 import { CommandIDs, useFractal } from './fractal';
 import { useFetched } from './live';
 import { CommandButton, Problem, Progress, Status, StatusChooser } from './parts';
 import { useProfiles } from './profile';
+import { Section } from './section';
 import { Tasks } from './tasklist';
-import { counted, isOver, jobTitle, moment, printable, progressWords } from './words';
+import {
+  counted,
+  isOver,
+  jobTitle,
+  moment,
+  printable,
+  printableLines,
+  progressWords
+} from './words';
 
 const PAGE = 20;
 const STATUSES: JobStatus[] = ['submitted', 'running', 'done', 'failed', 'cancelled'];
@@ -35,28 +44,43 @@ export function Panel(): JSX.Element {
 /** The profile that new jobs and collections use. */
 export function ProfileChooser(): JSX.Element {
   const profiles = useProfiles();
+  const { active, problems } = profiles;
   return (
     <div className="fj-bar">
       <label className="fj-choice">
         Profile
         <select
-          value={profiles.active?.id ?? ''}
+          value={active?.id ?? ''}
           disabled={!profiles.value?.length}
+          title={active && printable(`${active.name} (${active.resource})`)}
           onChange={event => profiles.choose(Number(event.target.value))}
         >
           {profiles.value?.map(profile => (
             <option key={profile.id} value={profile.id}>
-              {printable(`${profile.name} (${profile.resource})`)}
+              {printable(profileName(profile, profiles.value!))}
             </option>
           ))}
         </select>
       </label>
       <Problem text={profiles.error} />
-      {profiles.problems.map(problem => (
-        <Problem key={problem} text={problem} />
-      ))}
+      {problems.length > 0 && (
+        <details className="fj-problem fj-problems">
+          <summary>{`${counted(problems.length, 'file')} of the administrator cannot be used`}</summary>
+          <div tabIndex={0} role="group" aria-label="What is wrong with them">
+            {problems.map(problem => (
+              <p key={problem}>{printableLines(problem)}</p>
+            ))}
+          </div>
+        </details>
+      )}
     </div>
   );
+}
+
+/** The resource is named where several have a profile of that name. */
+function profileName(profile: IProfile, all: IProfile[]): string {
+  const several = all.filter(other => other.name === profile.name).length > 1;
+  return several ? `${profile.name} (${profile.resource})` : profile.name;
 }
 
 /** Where, and as whom, computing happens; folded, since it is looked at once in a while. */
@@ -145,9 +169,10 @@ function Jobs(): JSX.Element {
   const counts = value?.counts ?? {};
   const all = Object.values(counts).reduce((one, other) => one + other, 0);
   return (
-    <section className="fj-section" aria-label="Jobs">
-      <header>
-        <h2>Jobs</h2>
+    <Section
+      title="Jobs"
+      share={3}
+      beside={
         <StatusChooser
           label="Jobs to show"
           all="all"
@@ -159,7 +184,8 @@ function Jobs(): JSX.Element {
             setBegins([null]);
           }}
         />
-      </header>
+      }
+    >
       <Problem text={error} />
       {value && !value.items.length && (
         <p className="fj-hint">
@@ -189,7 +215,7 @@ function Jobs(): JSX.Element {
           </button>
         </nav>
       )}
-    </section>
+    </Section>
   );
 }
 
@@ -197,6 +223,8 @@ function JobRow(props: { job: IJobSummary }): JSX.Element {
   const { open } = useFractal();
   const { job } = props;
   const name = printable(job.name);
+  // The name of the dataset comes last: it may be cut off, numbers may not.
+  const about = `#${job.id} · ${progressWords(job.steps)} · ${printable(job.dataset)}`;
   return (
     <li>
       <button
@@ -212,10 +240,10 @@ function JobRow(props: { job: IJobSummary }): JSX.Element {
         </span>
         {!isOver(job.status) && <Progress steps={job.steps} label={`Progress of ${name}`} />}
         <span className="fj-line fj-soft">
-          <span className="fj-name">
-            {`#${job.id} · ${printable(job.dataset)} · ${progressWords(job.steps)}`}
+          <span className="fj-name" title={about}>
+            {about}
           </span>
-          <span>{moment(job.created)}</span>
+          <span title={moment(job.created)}>{shortMoment(job.created)}</span>
         </span>
         {job.waiting_for && <span className="fj-soft">{printable(job.waiting_for)}</span>}
       </button>
@@ -223,15 +251,24 @@ function JobRow(props: { job: IJobSummary }): JSX.Element {
   );
 }
 
+/** The time of today, or else the day. */
+function shortMoment(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  const today = date.toDateString() === new Date().toDateString();
+  return today
+    ? date.toLocaleTimeString(undefined, { hour: 'numeric', minute: '2-digit' })
+    : date.toLocaleDateString();
+}
+
 function Workflows(): JSX.Element {
   const { api, changes, open } = useFractal();
   const { value, error } = useFetched(changes, { kinds: ['workflow'] }, api.workflows, []);
   return (
-    <section className="fj-section fj-mod-small" aria-label="Workflows">
-      <header>
-        <h2>Workflows</h2>
-        <CommandButton command={CommandIDs.addWorkflow} text="New workflow…" />
-      </header>
+    <Section
+      title="Workflows"
+      share={2}
+      beside={<CommandButton command={CommandIDs.addWorkflow} text="New workflow…" />}
+    >
       <Problem text={error} />
       <ul className="fj-list fj-grow" aria-label="Workflows">
         {value?.map(workflow => (
@@ -252,6 +289,6 @@ function Workflows(): JSX.Element {
           </li>
         ))}
       </ul>
-    </section>
+    </Section>
   );
 }

@@ -11,6 +11,7 @@ import { useFetched } from './live';
 import { openMenu } from './menu';
 import { CommandButton, Problem } from './parts';
 import { useProfiles } from './profile';
+import { Section } from './section';
 import { counted, groupName, printable } from './words';
 
 const RECENT = 20;
@@ -44,14 +45,16 @@ export function Tasks(): JSX.Element {
   const tasksOf = (group: ITaskGroup) =>
     value!.tasks.filter(task => task.task_group_id === group.id);
   return (
-    <section className="fj-section" aria-label="Tasks">
-      <header>
-        <h2>Tasks</h2>
+    <Section
+      title="Tasks"
+      share={4}
+      beside={
         <span className="fj-actions">
           <CommandButton command={CommandIDs.clean} text="Clean up…" />
           <CommandButton command={CommandIDs.collect} text="Collect…" />
         </span>
-      </header>
+      }
+    >
       <input
         className="fj-search"
         type="search"
@@ -85,7 +88,7 @@ export function Tasks(): JSX.Element {
           </ul>
         )}
       </div>
-    </section>
+    </Section>
   );
 }
 

@@ -118,14 +118,14 @@ export function fractionDone(job: IJobSummary): number {
   return parts.reduce((one, other) => one + other, 0) / parts.length;
 }
 
-/** `38 of 40 units, 2 failed`. */
+/** How many units are over, and how many of them not well: `40 of 40 units, 2 failed`. */
 export function progressWords(steps: IStep[]): string {
   const counts = unitCounts(steps);
   const total = steps.reduce((all, step) => all + step.total, 0);
-  const bad = (['failed', 'interrupted', 'cancelled'] as const)
-    .filter(status => counts[status])
-    .map(status => `${counts[status].toLocaleString('en')} ${status}`);
-  return [`${counts.done.toLocaleString('en')} of ${counted(total, 'unit')}`, ...bad].join(', ');
+  const bad = (['failed', 'interrupted', 'cancelled'] as const).filter(status => counts[status]);
+  const over = bad.reduce((all, status) => all + counts[status], counts.done);
+  const words = bad.map(status => `${counts[status].toLocaleString('en')} ${status}`);
+  return [`${over.toLocaleString('en')} of ${counted(total, 'unit')}`, ...words].join(', ');
 }
 
 /** What the tab of a job is called; several jobs may have one name. */
