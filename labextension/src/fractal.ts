@@ -10,7 +10,8 @@ import { ActiveProfile } from './profile';
 
 /** What a main-area view shows; enough to open it again after a reload. */
 export type View =
-  | { view: 'job'; id: number; title?: string }
+  /** `unit` is the one that is chosen in the job. */
+  | { view: 'job'; id: number; unit?: number; title?: string }
   | { view: 'task'; id: number; title?: string }
   /** `given` is what the form begins with, `filled` what it was changed to since. */
   | {

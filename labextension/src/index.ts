@@ -146,6 +146,7 @@ function addViews(
             ]
           },
           id: { type: 'integer', description: 'Of what is shown; none for what is new.' },
+          unit: { type: 'integer', description: 'The unit to choose in a job.' },
           activity: { type: 'integer', description: 'The collection to show.' },
           given: { type: 'object', description: 'What the form of a collection begins with.' },
           resource: { type: 'integer', description: 'That of a new profile.' },

@@ -1,46 +1,89 @@
 /** A job: its steps, its units with the errors first, their logs, and the cell that does the same. */
 
 import { Dialog, showDialog } from '@jupyterlab/apputils';
-import React, { useEffect, useState } from 'react';
+import React, { useEffect, useRef, useState } from 'react';
 
-import { IJob, IStep, Json } from './api';
+import { IJob, IStep, IUnit, Json } from './api';
+import { soFar, useAge, useClock } from './clock';
 import { IRefusal, refusalOf } from './draft';
 import { Form } from './form';
 import { useFractal } from './fractal';
 import { useFetched } from './live';
 import { Log } from './log';
 import { ActionButton, CodeCell, Problem, Progress, Status } from './parts';
-import { IReveal, Timeline } from './timeline';
+import { useReveal } from './reveal';
+import { IReveal, TIMELINE_REST, Timeline } from './timeline';
 import { Units } from './units';
-import { duration, isOver, moment, printable, progressWords } from './words';
+import { bytes, duration, isOver, moment, printable, progressWords } from './words';
 
-export function JobView(props: { id: number }): JSX.Element {
+/** A unit that somebody has chosen; another object each time, even if it is the same unit. */
+interface IChoice {
+  index: number;
+}
+
+export function JobView(props: {
+  id: number;
+  /** The unit that is chosen at first. */
+  unit?: number;
+  /** Called with the unit that was chosen. */
+  chose: (unit: number) => void;
+}): JSX.Element {
   const { api, changes } = useFractal();
-  const { value: job, error } = useFetched(
+  const about = { kinds: ['job' as const], id: props.id };
+  const { value: job, error } = useFetched(changes, about, () => api.job(props.id), [props.id]);
+  const timeline = useFetched(
     changes,
-    { kinds: ['job'], id: props.id },
-    () => api.job(props.id),
-    [props.id]
+    about,
+    () => api.timeline(props.id),
+    [props.id],
+    TIMELINE_REST
   );
-  const [selected, setSelected] = useState<number | null>(null);
+  const [choice, setChoice] = useState<IChoice | null>(
+    props.unit === undefined ? null : { index: props.unit }
+  );
   const [reveal, setReveal] = useState<IReveal | null>(null);
+  const choose = (index: number) => {
+    setChoice({ index });
+    props.chose(index);
+  };
+  useEffect(() => {
+    const position = timeline.value?.index.indexOf(props.unit ?? -1) ?? -1;
+    if (position >= 0) {
+      setReveal({ timeline: timeline.value!, position });
+    }
+  }, [timeline.value === undefined]);
+
+  const part = useRef<HTMLDivElement>(null);
+  const now = useClock(job?.status === 'running', part);
+  const age = useAge(job, now);
+  const timelineAge = useAge(timeline.value, now);
+  const selected = choice && choice.index;
   return (
-    <div className="fj-view" aria-label="Job">
+    <div ref={part} className="fj-view" aria-label="Job">
       <Problem text={error} />
       {job && (
         <>
-          <Head job={job} />
-          <Steps steps={job.steps} />
+          <Head job={job} age={age} />
+          <Steps steps={job.steps} age={age} />
           <Timeline
             job={job}
+            timeline={timeline.value}
+            error={timeline.error}
+            age={timelineAge}
             selected={selected}
             select={chosen => {
               setReveal(chosen);
-              setSelected(chosen.timeline.index[chosen.position]);
+              choose(chosen.timeline.index[chosen.position]);
             }}
           />
-          <Units job={job} selected={selected} select={setSelected} reveal={reveal} />
-          {selected !== null && <Unit job={job} index={selected} />}
+          <Units
+            job={job}
+            now={timeline.value ? timeline.value.now + timelineAge : null}
+            selected={selected}
+            select={choose}
+            reveal={reveal}
+          />
+          {choice && <Unit job={job} choice={choice} />}
           <details className="fj-fold">
             <summary>The cell that submits the same</summary>
             <CodeCell code={job.code} label="The cell that submits the same" />
@@ -51,24 +94,29 @@ export function JobView(props: { id: number }): JSX.Element {
   );
 }
 
-function Head(props: { job: IJob }): JSX.Element {
+function Head(props: { job: IJob; age: number }): JSX.Element {
   const { api, changes } = useFractal();
   const { job } = props;
   const [asking, setAsking] = useState(false);
   const over = isOver(job.status);
+  const ran = secondsWords(job.seconds, job.status === 'running', props.age);
   const canRetry = over && job.status !== 'done';
   const facts = [
     `job ${job.id}`,
     `on ${job.dataset}`,
     `with ${job.profile} (${job.resource})`,
     `submitted ${moment(job.created)}`,
-    ...(job.seconds === null ? [] : [`ran ${duration(job.seconds)}`])
+    ...(ran ? [`ran ${ran}`] : [])
   ];
   const cancel = async () => {
     const answer = await showDialog({
       title: 'Cancel this job?',
       body: 'Units that are done are kept; Retry runs what is left.',
-      buttons: [Dialog.cancelButton({ label: 'Go on' }), Dialog.warnButton({ label: 'Cancel the job' })]
+      buttons: [
+        Dialog.cancelButton({ label: 'Let it run' }),
+        Dialog.warnButton({ label: 'Cancel the job' })
+      ],
+      defaultButton: 0
     });
     if (answer.button.accept) {
       await api.cancel(job.id);
@@ -176,9 +224,9 @@ function RetryWith(props: { job: IJob; done: () => void }): JSX.Element {
   );
 }
 
-function Steps(props: { steps: IStep[] }): JSX.Element {
+function Steps(props: { steps: IStep[]; age: number }): JSX.Element {
   return (
-    <table className="fj-steps" aria-label="Steps">
+    <table className="fj-steps fj-job-steps" aria-label="Steps">
       <thead>
         <tr>
           <th scope="col">Step</th>
@@ -198,7 +246,7 @@ function Steps(props: { steps: IStep[] }): JSX.Element {
               <Status status={step.status} />
             </td>
             <td>{step.total ? progressWords([step]) : ''}</td>
-            <td>{timeWords(step)}</td>
+            <td>{timeWords(step, props.age)}</td>
           </tr>
         ))}
       </tbody>
@@ -206,14 +254,24 @@ function Steps(props: { steps: IStep[] }): JSX.Element {
   );
 }
 
-function timeWords(step: IStep): string {
-  const spent = step.seconds === null ? '' : duration(step.seconds);
-  return step.rate ? `${spent}, about ${duration(step.rate.seconds_left)} left` : spent;
+/** How long something has run: `seconds` when the server was asked, some time ago. */
+function secondsWords(seconds: number | null, runs: boolean, age: number): string {
+  if (seconds === null) {
+    return '';
+  }
+  return runs ? soFar(seconds + age) : duration(seconds);
 }
 
-function Unit(props: { job: IJob; index: number }): JSX.Element {
+function timeWords(step: IStep, age: number): string {
+  const spent = secondsWords(step.seconds, step.status === 'running', age);
+  const left = (step.rate?.seconds_left ?? 0) - age;
+  return left >= 1 ? `${spent}, about ${soFar(left)} left` : spent;
+}
+
+function Unit(props: { job: IJob; choice: IChoice }): JSX.Element {
   const { api, changes } = useFractal();
-  const { job, index } = props;
+  const { job, choice } = props;
+  const { index } = choice;
   const { value: unit, error } = useFetched(
     changes,
     { kinds: ['job'], id: job.id },
@@ -223,10 +281,12 @@ function Unit(props: { job: IJob; index: number }): JSX.Element {
   // A unit that runs again has a new log.
   const [run, setRun] = useState(0);
   useEffect(() => setRun(count => count + 1), [unit?.started]);
+  const section = useReveal<HTMLElement>(choice);
   const title = `Log of unit ${index}`;
   return (
-    <section className="fj-unit" aria-label={`Unit ${index}`}>
+    <section ref={section} className="fj-unit" aria-label={`Unit ${index}`}>
       <h2>{title}</h2>
+      {unit?.index === index && <p className="fj-soft">{printable(unitWords(unit))}</p>}
       <Problem text={error ?? unit?.error} />
       <Log
         path={`jobs/${job.id}/units/${index}`}
@@ -235,4 +295,18 @@ function Unit(props: { job: IJob; index: number }): JSX.Element {
       />
     </section>
   );
+}
+
+/** What narrow tables leave out, and paths as a whole. */
+function unitWords(unit: IUnit): string {
+  const { started, ended, peak_memory: memory } = unit;
+  return [
+    unit.status,
+    unit.zarr_url ?? 'all images',
+    started !== null && ended !== null && duration(ended - started),
+    memory !== null && bytes(memory),
+    unit.node
+  ]
+    .filter(Boolean)
+    .join(' · ');
 }

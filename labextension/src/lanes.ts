@@ -17,6 +17,9 @@ export interface IScale {
 
 /** Units that are closer than this are drawn as one. */
 const MERGED_PIXELS = 0.25;
+/** What somebody looks for is never narrower than this. */
+const LEAST_PIXELS = 3;
+const PLAIN: UnitStatus[] = ['done', 'pending'];
 
 export function endOf(timeline: ITimeline, position: number): number {
   return timeline.ended[position] ?? Math.max(0, timeline.now - (timeline.origin ?? timeline.now));
@@ -24,7 +27,8 @@ export function endOf(timeline: ITimeline, position: number): number {
 
 /** Put what has started into as few lanes as there were units side by side, node by node. */
 export function lanesOf(timeline: ITimeline): ILane[] {
-  const { started, node } = timeline;
+  const { started } = timeline;
+  const node = timeline.node.map((known, position) => known ?? likelyNode(timeline, position));
   const place = (position: number) => node[position] ?? Infinity;
   const order = timeline.index
     .map((_, position) => position)
@@ -51,6 +55,11 @@ export function lanesOf(timeline: ITimeline): ILane[] {
   return lanes;
 }
 
+/** A node is told when a unit ends: what still runs is most likely on the only one that is known. */
+function likelyNode(timeline: ITimeline, position: number): number | null {
+  return timeline.nodes.length === 1 && timeline.ended[position] === null ? 0 : null;
+}
+
 /** The outline of all units of each status; those that no eye can tell apart are merged. */
 export function pathsOf(
   timeline: ITimeline,
@@ -62,26 +71,29 @@ export function pathsOf(
   const gap = laneHeight > 6 ? 2 : 1;
   lanes.forEach((lane, row) => {
     const top = row * laneHeight;
-    let open: { status: UnitStatus; from: number; to: number } | null = null;
-    const close = () => {
-      if (open) {
-        const width = Math.max(1, open.to - open.from - 0.5);
-        const path = `M${open.from.toFixed(1)} ${top}h${width.toFixed(1)}v${laneHeight - gap}h-${width.toFixed(1)}z`;
-        (parts[open.status] ??= []).push(path);
+    const open = new Map<UnitStatus, { from: number; to: number }>();
+    const close = (status: UnitStatus) => {
+      const bar = open.get(status);
+      if (bar) {
+        const width = Math.max(1, bar.to - bar.from - 0.5);
+        const path = `M${bar.from.toFixed(1)} ${top}h${width.toFixed(1)}v${laneHeight - gap}h-${width.toFixed(1)}z`;
+        (parts[status] ??= []).push(path);
       }
     };
     for (const position of lane.units) {
       const status = timeline.statuses[timeline.status[position]];
+      const least = PLAIN.includes(status) ? 1 : LEAST_PIXELS + 0.5;
       const from = timeline.started[position]! * pixelsPerSecond;
-      const to = Math.max(from + 1, endOf(timeline, position) * pixelsPerSecond);
-      if (open && open.status === status && from - open.to < MERGED_PIXELS && to - from < 3) {
-        open.to = Math.max(open.to, to);
+      const to = Math.max(from + least, endOf(timeline, position) * pixelsPerSecond);
+      const bar = open.get(status);
+      if (bar && from - bar.to < MERGED_PIXELS && to - from <= least + 2) {
+        bar.to = Math.max(bar.to, to);
       } else {
-        close();
-        open = { status, from, to };
+        close(status);
+        open.set(status, { from, to });
       }
     }
-    close();
+    [...open.keys()].forEach(close);
   });
   return Object.fromEntries(
     Object.entries(parts).map(([status, paths]) => [status, paths.join('')])
@@ -92,9 +104,16 @@ export function pathsOf(
  * Where in a lane the unit of a moment is: the one that ran then, else the nearest one.
  *
  * @param slack - How far away it may be, in seconds.
+ * @param status - Only one of this status: what is drawn wider than it is covers others.
  * @returns Its place in the lane; -1 if there is none.
  */
-export function unitAt(timeline: ITimeline, lane: ILane, seconds: number, slack: number): number {
+export function unitAt(
+  timeline: ITimeline,
+  lane: ILane,
+  seconds: number,
+  slack: number,
+  status?: UnitStatus
+): number {
   const { units } = lane;
   let low = 0;
   let high = units.length;
@@ -107,15 +126,22 @@ export function unitAt(timeline: ITimeline, lane: ILane, seconds: number, slack:
     }
   }
   const distance = (place: number) =>
-    place < 0 || place >= units.length
-      ? Infinity
-      : Math.max(
-          0,
-          timeline.started[units[place]]! - seconds,
-          seconds - endOf(timeline, units[place])
-        );
-  const best = distance(low) < distance(low - 1) ? low : low - 1;
-  return distance(best) <= slack && best >= 0 && best < units.length ? best : -1;
+    Math.max(0, timeline.started[units[place]]! - seconds, seconds - endOf(timeline, units[place]));
+  // The nearest one on either side, those before `low` and those from it on.
+  const nearest = (place: number, step: number): number => {
+    while (place >= 0 && place < units.length && distance(place) <= slack) {
+      if (!status || timeline.statuses[timeline.status[units[place]]] === status) {
+        return place;
+      }
+      place += step;
+    }
+    return -1;
+  };
+  const [before, after] = [nearest(low - 1, -1), nearest(low, 1)];
+  if (before < 0 || after < 0) {
+    return Math.max(before, after);
+  }
+  return distance(after) < distance(before) ? after : before;
 }
 
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];

@@ -6,9 +6,8 @@
 import React, { KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from 'react';
 
 import { IJob, ITimeline, UnitStatus } from './api';
-import { useFractal } from './fractal';
-import { ILane, lanesOf, pathsOf, ticksOf, unitAt } from './lanes';
-import { useFetched } from './live';
+import { soFar } from './clock';
+import { ILane, endOf, lanesOf, pathsOf, ticksOf, unitAt } from './lanes';
 import { Problem } from './parts';
 import { UNIT_STATUSES, counted, duration, printable, toneOf } from './words';
 
@@ -18,11 +17,13 @@ export interface IReveal {
   position: number;
 }
 
-/** The times of 100,000 units cost the server a good half second. */
-const REST = 10;
+/** How long to rest before it is fetched again: 100,000 units cost the server a good half second. */
+export const TIMELINE_REST = 10;
 
 const LABEL_PIXELS = 110;
 const AXIS_PIXELS = 22;
+/** What is drawn wider than it is has room at the right end. */
+const END_PIXELS = 4;
 const LEAST_LABEL_PIXELS = 12;
 /** What the words of a moment need. */
 const LEAST_ROOM_PIXELS = 50;
@@ -30,26 +31,23 @@ const MOST_LABEL_CHARACTERS = 15;
 
 export function Timeline(props: {
   job: IJob;
+  timeline: ITimeline | undefined;
+  error: string | null;
+  /** How many seconds old the timeline is: what runs has gone on meanwhile. */
+  age: number;
   selected: number | null;
   select: (reveal: IReveal) => void;
 }): JSX.Element | null {
-  const { api, changes } = useFractal();
-  const { value, error } = useFetched(
-    changes,
-    { kinds: ['job'], id: props.job.id },
-    () => api.timeline(props.job.id),
-    [props.job.id],
-    REST
-  );
+  const { timeline } = props;
   return (
     <section className="fj-timeline" aria-label="Timeline">
       <h2>Timeline</h2>
-      <Problem text={error} />
-      {value &&
-        (value.origin === null ? (
+      <Problem text={props.error} />
+      {timeline &&
+        (timeline.origin === null ? (
           <p className="fj-hint">Nothing has started yet.</p>
         ) : (
-          <Chart {...props} timeline={value} />
+          <Chart {...props} fetched={timeline} />
         ))}
     </section>
   );
@@ -63,20 +61,25 @@ interface ICursor {
 
 function Chart(props: {
   job: IJob;
-  timeline: ITimeline;
+  fetched: ITimeline;
+  age: number;
   selected: number | null;
   select: (reveal: IReveal) => void;
 }): JSX.Element {
-  const { job, timeline } = props;
+  const { job, fetched } = props;
+  const runs = useMemo(() => fetched.status.some((_, at) => isRunning(fetched, at)), [fetched]);
+  const age = runs ? props.age : 0;
+  const timeline = useMemo(() => ({ ...fetched, now: fetched.now + age }), [fetched, age]);
   const id = useId().replace(/:/g, '');
   const frame = useRef<HTMLDivElement>(null);
-  const width = useWidth(frame) - LABEL_PIXELS;
+  const width = useWidth(frame) - LABEL_PIXELS - END_PIXELS;
   const [pointed, setCursor] = useState<ICursor | null>(null);
-  const lanes = useMemo(() => lanesOf(timeline), [timeline]);
+  const lanes = useMemo(() => lanesOf(fetched), [fetched]);
   // What was pointed at may have gone: a retry begins anew.
   const cursor = pointed && pointed.place < (lanes[pointed.lane]?.units.length ?? 0) ? pointed : null;
   const height = Math.max(4, Math.min(18, Math.floor(240 / Math.max(1, lanes.length))));
-  const span = Math.max(0.001, ...lanes.map(lane => lane.until));
+  const now = runs ? timeline.now - timeline.origin! : 0;
+  const span = Math.max(0.001, now, ...lanes.map(lane => lane.until));
   const scale = { pixelsPerSecond: Math.max(0, width) / span, laneHeight: height };
   const paths = useMemo(() => pathsOf(timeline, lanes, scale), [timeline, width]);
   const bottom = lanes.length * height;
@@ -87,7 +90,11 @@ function Chart(props: {
     const box = event.currentTarget.getBoundingClientRect();
     const lane = Math.floor((event.clientY - box.top) / height);
     const seconds = (event.clientX - box.left - LABEL_PIXELS) / scale.pixelsPerSecond;
-    const place = lanes[lane] ? unitAt(timeline, lanes[lane], seconds, 3 / scale.pixelsPerSecond) : -1;
+    const slack = 4 / scale.pixelsPerSecond;
+    const drawn = (event.target as Element).getAttribute('data-status') as UnitStatus | null;
+    const place = lanes[lane]
+      ? unitAt(timeline, lanes[lane], seconds, slack, drawn ?? undefined)
+      : -1;
     return place < 0 ? null : { lane, place };
   };
   const unitIn = ({ lane, place }: ICursor) => lanes[lane].units[place];
@@ -120,7 +127,7 @@ function Chart(props: {
   const many = lanes.reduce((all, lane) => all + lane.units.length, 0);
   return (
     <>
-      <Legend id={id} timeline={timeline} />
+      <Legend id={id} timeline={fetched} />
       <div ref={frame} className="fj-timeline-frame">
         <svg
           width="100%"
@@ -148,14 +155,15 @@ function Chart(props: {
           <Axis span={span} width={width} bottom={bottom} />
           <Nodes timeline={timeline} lanes={lanes} height={height} />
           <g transform={`translate(${LABEL_PIXELS} 0)`}>
-            {UNIT_STATUSES.map(
+            {DRAWN.map(
               status =>
                 paths[status] && (
                   <path key={status} data-status={status} d={paths[status]} fill={`url(#${id}-${status})`} />
                 )
             )}
-            <Mark {...props} lanes={lanes} scale={scale} position={positionOf(timeline, props.selected)} />
-            <Mark {...props} lanes={lanes} scale={scale} position={position} />
+            {[positionOf(timeline, props.selected), position].map((marked, at) => (
+              <Mark key={at} timeline={timeline} lanes={lanes} scale={scale} position={marked} />
+            ))}
           </g>
         </svg>
       </div>
@@ -174,6 +182,10 @@ function useWidth(frame: React.RefObject<HTMLElement>): number {
     return () => watcher.disconnect();
   }, []);
   return width;
+}
+
+function isRunning(timeline: ITimeline, position: number): boolean {
+  return timeline.statuses[timeline.status[position]] === 'running';
 }
 
 /** Where a unit stands in the columns; units are in the order of their indexes. */
@@ -197,7 +209,7 @@ function unitWords(job: IJob, timeline: ITimeline, position: number): string {
       timeline.statuses[status[position]],
       task,
       `began after ${duration(begin)}`,
-      ...(end === null ? [] : [`took ${duration(end - begin)}`]),
+      end === null ? `runs for ${soFar(endOf(timeline, position) - begin)}` : `took ${duration(end - begin)}`,
       ...(place === null ? [] : [timeline.nodes[place]])
     ].join(' · ')
   );
@@ -224,6 +236,9 @@ function Legend(props: { id: string; timeline: ITimeline }): JSX.Element {
     </ul>
   );
 }
+
+/** What somebody looks for is drawn last, on top of what it would be lost in. */
+const DRAWN = [...UNIT_STATUSES].reverse();
 
 /** What statuses look like, beside their colours: lines in different directions. */
 const LINES: Partial<Record<UnitStatus, string>> = {
@@ -277,13 +292,15 @@ function Axis(props: { span: number; width: number; bottom: number }): JSX.Eleme
 /** The names of nodes, where there is room, and lines between them. */
 function Nodes(props: { timeline: ITimeline; lanes: ILane[]; height: number }): JSX.Element {
   const { timeline, lanes, height } = props;
+  // Where no node is known yet, nothing is said of them.
+  const unknown = timeline.nodes.length ? 'node unknown' : '';
   const first = lanes.map((_, i) => i).filter(i => lanes[i].node !== lanes[i - 1]?.node);
   return (
     <g className="fj-axis" aria-hidden="true">
       {first.map((begin, i) => {
         const room = ((first[i + 1] ?? lanes.length) - begin) * height;
         const node = lanes[begin].node;
-        const name = node === null ? 'node unknown' : printable(timeline.nodes[node]);
+        const name = node === null ? unknown : printable(timeline.nodes[node]);
         const short = name.length > MOST_LABEL_CHARACTERS;
         return (
           <g key={begin}>
@@ -317,7 +334,7 @@ function Mark(props: {
     return null;
   }
   const begin = timeline.started[position]!;
-  const end = timeline.ended[position] ?? lanes[lane].until;
+  const end = endOf(timeline, position);
   return (
     <rect
       className="fj-mark"

@@ -3,8 +3,9 @@
 import React, { KeyboardEvent, useEffect, useRef, useState } from 'react';
 
 import { IJob, IUnit, UnitStatus } from './api';
-import { IChange, concerns, messageOf } from './live';
+import { soFar } from './clock';
 import { useFractal } from './fractal';
+import { IChange, concerns, messageOf } from './live';
 import { Problem, Status, StatusChooser } from './parts';
 import { IReveal } from './timeline';
 import { UNIT_STATUSES, bytes, counted, duration, printable, unitCounts } from './words';
@@ -29,6 +30,8 @@ const ORDER: UnitStatus[][] = [
 
 export function Units(props: {
   job: IJob;
+  /** The time of the server, if it is known: what runs has taken so long. */
+  now: number | null;
   selected: number | null;
   select: (index: number) => void;
   /** A unit that was chosen elsewhere: the table goes to it. */
@@ -88,7 +91,9 @@ export function Units(props: {
       <Table
         key={`${status}/${step ?? ''}`}
         job={job.id}
+        now={props.now}
         step={step}
+        steps={steps.length}
         segments={segments}
         selected={props.selected}
         select={props.select}
@@ -100,7 +105,10 @@ export function Units(props: {
 
 function Table(props: {
   job: number;
+  now: number | null;
   step: number | undefined;
+  /** How many steps the units are of. */
+  steps: number;
   segments: ISegment[];
   selected: number | null;
   select: (index: number) => void;
@@ -109,15 +117,17 @@ function Table(props: {
   const total = props.segments.reduce((all, segment) => all + segment.length, 0);
   const body = useRef<HTMLDivElement>(null);
   const [seen, setSeen] = useState({ first: 0, last: 40 });
+  const [width, setWidth] = useState(0);
   const first = Math.max(0, Math.min(seen.first, total) - MARGIN);
   const last = Math.min(total, seen.last + MARGIN);
-  const { rows, error } = useRows(props.job, props.step, props.segments, first, last);
+  const { rows, said, error } = useRows(props.job, props.step, props.segments, first, last);
   const [current, setCurrent] = useState(0);
   const at = Math.min(current, Math.max(0, total - 1));
 
   const measure = () => {
     const shown = body.current;
     if (shown) {
+      setWidth(shown.parentElement!.clientWidth);
       const top = Math.floor(shown.scrollTop / ROW_PIXELS);
       setSeen({ first: top, last: top + Math.ceil(shown.clientHeight / ROW_PIXELS) });
     }
@@ -125,6 +135,7 @@ function Table(props: {
   useEffect(() => {
     const watcher = new ResizeObserver(measure);
     watcher.observe(body.current!);
+    watcher.observe(body.current!.parentElement!);
     return () => watcher.disconnect();
   }, []);
 
@@ -147,8 +158,18 @@ function Table(props: {
       scrollTo(rowOf(props.target, props.segments, props.step));
     }
   }, [props.target]);
+  // The row that was gone to is drawn a moment later.
+  const wanted = useRef(-1);
+  useEffect(() => {
+    const row = document.getElementById(rowId(props.job, wanted.current));
+    if (row) {
+      row.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+      wanted.current = -1;
+    }
+  });
   const go = (row: number) => {
-    const unit = rows.get(scrollTo(row));
+    wanted.current = scrollTo(row);
+    const unit = rows.get(wanted.current);
     if (unit) {
       props.select(unit.index);
     }
@@ -171,6 +192,11 @@ function Table(props: {
     }
   };
 
+  const columns = columnsFor(width, said, props.steps);
+  const style = {
+    gridTemplateColumns: columns.map(column => column.width).join(' '),
+    minWidth: neededBy(columns) - PADDING
+  };
   const shown = Array.from({ length: Math.max(0, last - first) }, (_, i) => first + i);
   return (
     <>
@@ -180,19 +206,19 @@ function Table(props: {
         className="fj-table"
         aria-label="Units"
         aria-rowcount={total + 1}
-        aria-colcount={COLUMNS.length}
+        aria-colcount={columns.length}
         aria-activedescendant={rows.has(at) ? rowId(props.job, at) : undefined}
         tabIndex={0}
         onKeyDown={onKeyDown}
       >
-        <div role="row" className="fj-table-head" aria-rowindex={1}>
-          {COLUMNS.map(column => (
+        <div role="row" className="fj-table-head" aria-rowindex={1} style={style}>
+          {columns.map(column => (
             <span key={column.title} role="columnheader">
               {column.title}
             </span>
           ))}
         </div>
-        <div ref={body} className="fj-table-body" role="rowgroup" onScroll={measure}>
+        <div ref={body} className="fj-table-body" role="rowgroup" onScroll={measure} style={{ minWidth: neededBy(columns) }}>
           <div role="presentation" style={{ height: total * ROW_PIXELS }}>
             {shown.map(row => (
               <Row
@@ -200,6 +226,9 @@ function Table(props: {
                 id={rowId(props.job, row)}
                 row={row}
                 unit={rows.get(row)}
+                now={props.now}
+                columns={columns}
+                style={style}
                 current={row === at}
                 selected={rows.get(row)?.index === props.selected && props.selected !== null}
                 choose={() => go(row)}
@@ -216,21 +245,86 @@ function Table(props: {
   );
 }
 
-// `whole` is what a narrow column may cut off.
-const COLUMNS: {
+/** What a column may have to say. */
+type Said = 'step' | 'memory' | 'node' | 'error';
+
+interface IColumn {
   title: string;
-  text: (unit: IUnit) => string | JSX.Element;
+  /** As a grid takes it; `least` is what it needs at least. */
+  width: string;
+  least: number;
+  text: (unit: IUnit, now: number | null) => string | JSX.Element;
+  /** What a narrow column may cut off. */
   whole?: (unit: IUnit) => string;
-}[] = [
-  { title: 'Unit', text: unit => String(unit.index) },
-  { title: 'Status', text: unit => <Status status={unit.status} /> },
-  { title: 'Step', text: unit => String(unit.step) },
-  { title: 'Image', text: unit => <bdi>{imageOf(unit)}</bdi>, whole: imageOf },
-  { title: 'Time', text: unit => secondsOf(unit) },
-  { title: 'Memory', text: unit => (unit.peak_memory === null ? '' : bytes(unit.peak_memory)) },
-  { title: 'Node', text: nodeOf, whole: nodeOf },
-  { title: 'Error', text: errorOf, whole: errorOf }
+  /** Left out where no unit says that. */
+  says?: Said;
+  className?: string;
+}
+
+const COLUMNS: IColumn[] = [
+  fixed('Unit', 52, unit => String(unit.index)),
+  fixed('Status', 92, unit => <Status status={unit.status} />),
+  fixed('Step', 36, unit => String(unit.step), 'step'),
+  {
+    ...growing('Image', 110, 2, imageOf),
+    text: unit => <bdi>{imageOf(unit)}</bdi>,
+    className: 'fj-path'
+  },
+  fixed('Time', 76, secondsOf),
+  fixed(
+    'Memory',
+    64,
+    unit => (unit.peak_memory === null ? '' : bytes(unit.peak_memory)),
+    'memory'
+  ),
+  { ...fixed('Node', 90, nodeOf, 'node'), whole: nodeOf },
+  { ...growing('Error', 140, 3, errorOf), says: 'error' }
 ];
+
+/** What goes first where there is too little room: it stands beside the log of a unit, too. */
+const DISPENSABLE = ['Node', 'Memory', 'Step', 'Time'];
+const GAP = 12;
+const PADDING = 24;
+
+function fixed(title: string, width: number, text: IColumn['text'], says?: Said): IColumn {
+  return { title, width: `${width}px`, least: width, text, says };
+}
+
+function growing(
+  title: string,
+  least: number,
+  part: number,
+  text: (unit: IUnit) => string
+): IColumn {
+  return { title, width: `minmax(${least}px, ${part}fr)`, least, text, whole: text };
+}
+
+function neededBy(columns: IColumn[]): number {
+  return columns.reduce((all, column) => all + column.least + GAP, PADDING - GAP);
+}
+
+/** The columns that say something, and for which there is room. */
+function columnsFor(width: number, said: Set<Said>, steps: number): IColumn[] {
+  let columns = COLUMNS.filter(
+    ({ says }) => !says || (says === 'step' ? steps > 1 : said.has(says))
+  );
+  for (const title of DISPENSABLE) {
+    if (width && neededBy(columns) > width) {
+      columns = columns.filter(column => column.title !== title);
+    }
+  }
+  return columns;
+}
+
+/** What units say, each of which has a column of its own. */
+function saidBy(unit: IUnit): Said[] {
+  const said: [Said, unknown][] = [
+    ['memory', unit.peak_memory],
+    ['node', unit.node],
+    ['error', unit.error]
+  ];
+  return said.filter(([, value]) => value !== null && value !== '').map(([name]) => name);
+}
 
 function imageOf(unit: IUnit): string {
   return printable(unit.zarr_url ?? 'all images');
@@ -244,8 +338,11 @@ function errorOf(unit: IUnit): string {
   return printable(unit.error ?? '');
 }
 
-function secondsOf(unit: IUnit): string {
-  return unit.started !== null && unit.ended !== null ? duration(unit.ended - unit.started) : '';
+function secondsOf({ status, started, ended }: IUnit, now: number | null): string {
+  if (started === null || ended !== null) {
+    return started === null ? '' : duration(ended! - started);
+  }
+  return status === 'running' && now !== null ? soFar(now - started) : '';
 }
 
 function rowId(job: number, row: number): string {
@@ -256,6 +353,9 @@ function Row(props: {
   id: string;
   row: number;
   unit: IUnit | undefined;
+  now: number | null;
+  columns: IColumn[];
+  style: React.CSSProperties;
   current: boolean;
   selected: boolean;
   choose: () => void;
@@ -268,12 +368,17 @@ function Row(props: {
       className={`fj-table-row ${props.current ? 'fj-mod-current' : ''}`}
       aria-rowindex={props.row + 2}
       aria-selected={props.selected}
-      style={{ top: props.row * ROW_PIXELS, height: ROW_PIXELS }}
+      style={{ ...props.style, top: props.row * ROW_PIXELS, height: ROW_PIXELS }}
       onClick={props.choose}
     >
-      {COLUMNS.map(column => (
-        <span key={column.title} role="gridcell" title={unit && column.whole?.(unit)}>
-          {unit ? column.text(unit) : '…'}
+      {props.columns.map(column => (
+        <span
+          key={column.title}
+          role="gridcell"
+          className={column.className}
+          title={unit && column.whole?.(unit)}
+        >
+          {unit ? column.text(unit, props.now) : '…'}
         </span>
       ))}
     </div>
@@ -302,13 +407,15 @@ function useRows(
   segments: ISegment[],
   first: number,
   last: number
-): { rows: Map<number, IUnit>; error: string | null } {
+): { rows: Map<number, IUnit>; said: Set<Said>; error: string | null } {
   const { api, changes } = useFractal();
   const [, redraw] = useState(0);
   const [error, setError] = useState<string | null>(null);
   // Pages by segment and number; what is old is shown until what is new has come.
   const pages = useRef(new Map<string, { items: IUnit[]; version: number; asked: number }>());
   const version = useRef(0);
+  // A column that was shown stays.
+  const said = useRef(new Set<Said>());
 
   useEffect(() => {
     const listen = (_: unknown, told: IChange[] | null) => {
@@ -343,6 +450,7 @@ function useRows(
           if (asked >= page.version) {
             page.items = found.items;
             page.version = asked;
+            found.items.flatMap(saidBy).forEach(one => said.current.add(one));
             setError(null);
             redraw(count => count + 1);
           }
@@ -366,7 +474,7 @@ function useRows(
     }
     begin += segment.length;
   });
-  return { rows, error };
+  return { rows, said: said.current, error };
 }
 
 function pagesBetween(

@@ -40,6 +40,12 @@ export class PanelWidget extends FractalWidget {
   protected content(): JSX.Element {
     return <Panel />;
   }
+
+  protected onActivateRequest(): void {
+    void this.renderPromise?.then(() =>
+      this.node.querySelector<HTMLElement>('select:enabled, button:enabled, summary')?.focus()
+    );
+  }
 }
 
 export class StatusWidget extends FractalWidget {
@@ -100,7 +106,9 @@ export class ViewWidget extends FractalWidget implements IFrame {
     const view = this._view;
     switch (view.view) {
       case 'job':
-        return <JobView id={view.id} />;
+        return (
+          <JobView id={view.id} unit={view.unit} chose={unit => this.setView({ ...view, unit })} />
+        );
       case 'task':
         return <TaskView id={view.id} />;
       case 'collect':
