@@ -13,7 +13,7 @@ from fractal_jupyter.models.workflow import StepMeta
 from fractal_jupyter.store.records import JobRecord, StepRecord
 from fractal_jupyter.store.store import STORE_VARIABLE, Store, default_url
 
-BYTES_PER_MB = 1024 * 1024
+BYTES_PER_MB = 1_000_000
 WIDTH = 88
 _METAS = ("meta_non_parallel", "meta_parallel")
 

@@ -9,7 +9,7 @@ from typing import Any, overload
 from fractal_jupyter.client.listing import Brief, Listing, Shown
 from fractal_jupyter.display.page import Page
 from fractal_jupyter.display.words import counted
-from fractal_jupyter.errors import InvalidDocument
+from fractal_jupyter.errors import InvalidArguments, InvalidDocument
 from fractal_jupyter.models.images import (
     Image,
     is_below,
@@ -131,7 +131,7 @@ class Dataset(Brief):
 
     def remove_images(self, zarr_urls: Iterable[str]) -> int:
         """Take images off the list (their files stay); return how many were on it."""
-        urls = [normalize_url(url) for url in zarr_urls]
+        urls = [_url(url) for url in ([zarr_urls] if isinstance(zarr_urls, str) else zarr_urls)]
         return self._store.datasets.remove_images(self._record.id, urls)
 
     def scan(
@@ -214,6 +214,15 @@ class Dataset(Brief):
 
         shown, total = self.images._ends()
         return dataset_page(self._record, shown, total=total)
+
+
+def _url(text: str) -> str:
+    try:
+        return normalize_url(text)
+    except (ValueError, AttributeError):
+        raise InvalidArguments(
+            f"{text!r} is not the URL of an image: an absolute path, or an S3 URL."
+        ) from None
 
 
 class Datasets:

@@ -196,6 +196,14 @@ class Fractal:
         """
         from fractal_jupyter.runner.activities.recipes import CollectionRequest
 
+        _require_text(requirement, "requirement", 'a name, "name==1.2.3", or a path')
+        for what, pinned in (("pins", pins), ("pins_before", pins_before)):
+            for name, version in (pinned or {}).items():
+                _require_text(version, f"{what}[{name!r}]", 'a version, "1.2.3"')
+        if python is not None:
+            _require_text(python, "python", 'a version, "3.12"')
+        if isinstance(extras, str):
+            extras = (extras,)
         return self.task_groups.collect(
             CollectionRequest(
                 requirement=str(requirement),
@@ -332,10 +340,14 @@ class Fractal:
             args: Arguments to begin with.
             version: Version of the task's package, where several are installed.
             profile: The profile that is chosen at first.
+
+        Raises:
+            NotFound: There is no such task.
+            Ambiguous: Several task groups have it; say which with `version`.
         """
         from fractal_jupyter.client.opening import open_widget
 
-        found = self.tasks.get(task, version=version) if isinstance(task, str) else task
+        found = self._task(task, version, profile) if isinstance(task, str) else task
         return open_widget("TaskForm", self, found, dataset, args=args, profile=profile)
 
     def plan(
@@ -376,15 +388,19 @@ class Fractal:
         name: str | None = None,
         **options: Any,
     ) -> JobRequest:
+        from fractal_jupyter.client.datasets import Dataset
+        from fractal_jupyter.client.tasks import Task
         from fractal_jupyter.client.workflows import Workflow
         from fractal_jupyter.models.workflow import parse_step, parse_workflow
         from fractal_jupyter.runner.submission import JobRequest
 
-        record = (
-            self._store.datasets.get(dataset)
-            if isinstance(dataset, str)
-            else self._store.datasets.get(dataset.name)
-        )
+        if not isinstance(task, (str, Task, Workflow)):
+            raise InvalidArguments(
+                f"{task!r} cannot be submitted: give a task or a workflow, or the name of a task."
+            )
+        if not isinstance(dataset, (str, Dataset)):
+            raise InvalidArguments(f"dataset={dataset!r}: give a dataset, or its name.")
+        record = self._store.datasets.get(dataset if isinstance(dataset, str) else dataset.name)
         if isinstance(task, Workflow):
             if single:
                 raise InvalidArguments(
@@ -409,6 +425,20 @@ class Fractal:
         for problem in self._files.bring():
             warnings.warn(problem, AdministratorsFileWarning, stacklevel=3)
 
+    def _task(self, name: str, version: str | None, profile: str | None) -> Task:
+        """The task that a submission with the same words would run."""
+        from fractal_jupyter.client.tasks import Task
+        from fractal_jupyter.runner.resolving import resolve_task
+
+        if profile is None and self.profile is None:
+            return self.tasks.get(name, version=version)
+        record = self._profile_record(profile)
+        resource = self._store.resources.by_id(record.resource_id)
+        found = resolve_task(
+            self._store, resource=resource, profile=record, name=name, version=version
+        )
+        return Task(self._store, *found)
+
     def _profile_record(self, name: str | None) -> ProfileRecord:
         self._bring_files()
         name = name or self.profile
@@ -425,6 +455,12 @@ class Fractal:
 
     def __repr__(self) -> str:
         return f"<Fractal {self._store.database.shown_url}, profile {self.profile!r}>"
+
+
+def _require_text(value: object, what: str, allowed: str) -> None:
+    """Refuse what is no text or path, and would only become one by chance: None, 3.12."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise InvalidArguments(f"{what}={value!r}: allowed is {allowed}.")
 
 
 def _single_step(task: str | Task, single: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

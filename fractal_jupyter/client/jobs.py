@@ -19,10 +19,11 @@ from fractal_jupyter.models.manifest import TaskEntry
 from fractal_jupyter.models.resource import LocalResource, parse_resource
 from fractal_jupyter.models.types import parse_memory_mb
 from fractal_jupyter.runner.folders import JobFolder, job_folders, remove_job_folder
-from fractal_jupyter.runner.launch import SupervisorCare, wake_supervisor
+from fractal_jupyter.runner.launch import SupervisorCare, look_after, wake_supervisor
 from fractal_jupyter.runner.logs import read_log
 from fractal_jupyter.runner.step import PHASES
 from fractal_jupyter.runner.submission import retry
+from fractal_jupyter.runner.updating import steps_in_words
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.store.jobs import FINAL_JOBS, JOB_STATUSES
 from fractal_jupyter.store.records import JobRecord, StepRecord, UnitRecord
@@ -46,7 +47,10 @@ class Job(Shown):
 
     @property
     def _record(self) -> JobRecord:
-        return self._store.jobs.get(self.id)
+        record = self._store.jobs.get(self.id)
+        if record.status not in FINAL_JOBS:
+            look_after(self._store)
+        return record
 
     @property
     def name(self) -> str:
@@ -138,8 +142,9 @@ class Job(Shown):
         """
         found = {record.position: record for record in self._store.jobs.steps(self.id)}
         if step not in found:
-            have = ", ".join(map(str, found))
-            raise NotFound(f"Job {self.id} has no step {step}; it has {have}.")
+            raise NotFound(
+                f"Job {self.id} has no step {step!r}; it has {steps_in_words(len(found))}."
+            )
         return JobEnvironment.of(self._store.environments.get(str(found[step].environment)))
 
     def cancel(self) -> Job:

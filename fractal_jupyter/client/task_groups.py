@@ -11,7 +11,10 @@ from fractal_jupyter.client.listing import Brief, Listing
 from fractal_jupyter.client.tasks import Task, task_listing
 from fractal_jupyter.display.page import Page
 from fractal_jupyter.display.words import counted, size
+from fractal_jupyter.engine.updating import version_order
 from fractal_jupyter.environments.lock import Lock, parse_lock
+from fractal_jupyter.environments.spec import normal_name
+from fractal_jupyter.errors import InvalidArguments
 from fractal_jupyter.runner.activities.cleaning import (
     Unused,
     begin_cleaning,
@@ -174,7 +177,7 @@ class TaskGroup(Brief):
 
 
 def _freed(count: int | None) -> str:
-    return f", {size(count)} of the disk are free" if count else ""
+    return f", which has freed {size(count)} of the disk" if count else ""
 
 
 class TaskGroups:
@@ -193,11 +196,23 @@ class TaskGroups:
         )
 
     def get(self, package: str, *, version: str | None = None) -> TaskGroup:
-        """The newest task group of a package, or of one version of it; raises `NotFound`."""
+        """The task group with the highest version of a package, or with a version of it.
+
+        Of several with that version it is the one that was collected last.
+
+        Raises:
+            NotFound: There is none.
+        """
         records = self._store.task_groups.all()
-        for record in reversed(records):
-            if record.package == package and version in (None, record.version):
-                return TaskGroup(self._store, record)
+        fitting = [
+            record
+            for record in records
+            if normal_name(record.package) == normal_name(package)
+            and version in (None, record.version)
+        ]
+        if fitting:
+            best = max(fitting, key=lambda record: (version_order(record.version), record.id))
+            return TaskGroup(self._store, best)
         asked = package if version is None else f"{package} {version}"
         raise not_found("task group", asked, {f"{r.package} {r.version}" for r in records})
 
@@ -236,9 +251,14 @@ class TaskGroups:
         Returns:
             What nothing uses, what frees most first. A folder that cannot be looked at is told in
             a warning.
+
+        Raises:
+            InvalidArguments: `unused_for` is no number of days.
         """
         from fractal_jupyter.display.task_groups import unused_page
 
+        if not isinstance(unused_for, (int, float)) or unused_for < 0:
+            raise InvalidArguments(f"unused_for={unused_for!r}: allowed is a number of days.")
         found, problems = look_everywhere(self._store, unused_for=unused_for)
         for problem in problems:
             warnings.warn(problem, UserWarning, stacklevel=2)

@@ -85,7 +85,8 @@ def profiles_page(
 def checks_page(checks: Sequence[Check]) -> Page:
     """What was tried on a resource, what was found, and the cure for what does not work."""
     wrong = sum(not check.ok for check in checks)
-    status = Span("all is well", "good", "pill")
+    some = any(check.note for check in checks)
+    status = Span("all that was tried works" if some else "all is well", "good", "pill")
     if wrong:
         status = Span(counted(wrong, "problem"), "bad", "pill")
     return Page(
@@ -96,7 +97,7 @@ def checks_page(checks: Sequence[Check]) -> Page:
                 columns=(Column(), Column(), Column(grows=True), Column(grows=True)),
                 rows=tuple(
                     (
-                        cell("✓", tone="good") if check.ok else cell("✗", tone="bad"),
+                        _mark(check),
                         cell(check.subject, look="strong"),
                         cell(check.found),
                         cell(f"→ {check.cure}" if check.cure else ""),
@@ -107,6 +108,12 @@ def checks_page(checks: Sequence[Check]) -> Page:
             ),
         ),
     )
+
+
+def _mark(check: Check) -> Cell:
+    if check.note:
+        return cell("·", tone="soft")
+    return cell("✓", tone="good") if check.ok else cell("✗", tone="bad")
 
 
 def _resource_row(record: ResourceRecord, *, owners: bool) -> Row:

@@ -204,7 +204,7 @@ _HELP = (
 )
 _FACTS = (
     *("package", "extras", "version", "origin", "python-version", "wheel"),
-    *("python", "platform"),
+    *("python", "platform", "digest"),
 )
 _HEAD = r"# (?P<name>\S+) (?P<version>\S+)(?: content=(?P<content>\S+))?"
 _EDITABLE = "# editable: "
@@ -218,7 +218,7 @@ def write_lock_file(lock_file: LockFile) -> str:
     facts = (
         *(lock_file.package, ",".join(lock_file.extras), lock_file.version, lock_file.origin),
         *(lock_file.python_version, f"{wheel.name} {wheel.sha256}" if wheel else ""),
-        *(lock.python, lock.platform),
+        *(lock.python, lock.platform, lock.digest),
     )
     lines = [_TITLE, *_HELP]
     lines += [f"# {key}: {value}".rstrip() for key, value in zip(_FACTS, facts, strict=True)]
@@ -286,6 +286,17 @@ def _read(lines: _Lines) -> LockFile:
         lines.take(re.escape(each), f'"{each}"')
     facts = {key: lines.take(rf"# {key}:(?: (.*))?", f'"# {key}: …"')[1] or "" for key in _FACTS}
     wheel = facts["wheel"].split(" ")
+    lock = Lock(
+        python=facts["python"],
+        platform=facts["platform"],
+        distributions=tuple(_read_distributions(lines)),
+        pixi=_read_pixi(lines),
+    )
+    if lock.digest != facts["digest"]:
+        raise InvalidDocument(
+            f"it lists {len(lock.distributions)} packages, which are not those that it was "
+            "written with"
+        )
     return LockFile(
         package=facts["package"],
         extras=tuple(filter(None, facts["extras"].split(","))),
@@ -293,12 +304,7 @@ def _read(lines: _Lines) -> LockFile:
         origin=facts["origin"],
         python_version=facts["python-version"],
         wheel=WheelFile(wheel[0], wheel[-1]) if facts["wheel"] else None,
-        lock=Lock(
-            python=facts["python"],
-            platform=facts["platform"],
-            distributions=tuple(_read_distributions(lines)),
-            pixi=_read_pixi(lines),
-        ),
+        lock=lock,
     )
 
 

@@ -35,7 +35,7 @@ class PackageSpec:
     """A task package: from the package index, a wheel file, or a folder with its source.
 
     Attributes:
-        name: its name, as it was written.
+        name: its name.
         version: the version; None: the newest one that fits.
         extras: the extras to install with it.
         wheel: absolute path of the wheel file on this machine; None: it comes as none.
@@ -144,7 +144,7 @@ def parse_requirement(text: str) -> PackageSpec:
             also with `[extra,…]` behind it.
 
     Returns:
-        The package.
+        The package, its name in the one spelling by which packages are compared.
 
     Raises:
         CollectionError: it is neither.
@@ -159,15 +159,16 @@ def parse_requirement(text: str) -> PackageSpec:
                 f"{path.name} is not the name of a wheel file; those look like "
                 "my_tasks-1.0.0-py3-none-any.whl."
             )
-        return PackageSpec(named["name"], named["version"], _extras(wheel["extras"]), path)
+        name = normal_name(named["name"])
+        return PackageSpec(name, named["version"], _extras(wheel["extras"]), path)
     match = _REQUIREMENT.fullmatch(text)
     if not match:
         raise CollectionError(
             f"{text!r} is not a package to collect. Write a name, a name and an exact version "
             '("fractal-tasks-core==2.1.0"), with extras if you like ("name[extra]==1.0"), or '
-            "the path of a wheel file."
+            "the path of a wheel file; with editable=True that of a source folder."
         )
-    return PackageSpec(match["name"], match["version"], _extras(match["extras"]))
+    return PackageSpec(normal_name(match["name"]), match["version"], _extras(match["extras"]))
 
 
 def normal_name(name: str) -> str:

@@ -274,9 +274,10 @@ def _read_file(path: Path, *, title: str) -> str:
         return path.expanduser().read_text(encoding="utf-8-sig")
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidDocument(
-            f"{title} cannot be read: {reason}. Give JSON text, or the path of a JSON file."
-        ) from None
+        cure = "Give JSON text, or the path of a JSON file."
+        if isinstance(error, PermissionError):
+            cure = "Whoever uses it must be able to read it (chmod a+r), and all folders above it."
+        raise InvalidDocument(f"{title} cannot be read: {reason}. {cure}") from None
 
 
 def _loads(text: str, *, title: str) -> object:
@@ -296,7 +297,9 @@ def _unique(pairs: list[tuple[str, object]]) -> JsonObject:
 
 
 def plain_json(value: object, path: str, problems: list[Problem]) -> Any:
-    """Copy a value with nothing in it but what JSON has; paths become strings, tuples lists.
+    """Copy a value with nothing in it but what JSON has.
+
+    Paths become strings, tuples lists, and what comes from NumPy numbers and lists.
 
     Args:
         value: Any Python value.
@@ -309,6 +312,8 @@ def plain_json(value: object, path: str, problems: list[Problem]) -> Any:
         return value
     if isinstance(value, PurePath):
         return str(value)
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):
+        return plain_json(value.tolist(), path, problems)
     if isinstance(value, (list, tuple)):
         return [plain_json(item, child(path, i), problems) for i, item in enumerate(value)]
     if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):

@@ -140,7 +140,7 @@ class SlurmSSHResource(_Resource):
 
 Resource: TypeAlias = LocalResource | SlurmSudoResource | SlurmSSHResource
 
-_RESOURCES: Final[Mapping[str, type[Resource]]] = {
+RESOURCES: Final[Mapping[str, type[Resource]]] = {
     "local": LocalResource,
     "slurm_sudo": SlurmSudoResource,
     "slurm_ssh": SlurmSSHResource,
@@ -159,4 +159,4 @@ def parse_resource(document: Mapping[str, Any] | str | Path) -> Resource:
     Raises:
         InvalidDocument: It cannot be read, or fields are wrong; the message lists each of them.
     """
-    return parse_variant(_RESOURCES, document, noun="resource", field="type")
+    return parse_variant(RESOURCES, document, noun="resource", field="type")

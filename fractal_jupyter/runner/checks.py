@@ -29,10 +29,11 @@ class Check:
 
     Attributes:
         subject: What was tried.
-        ok: Whether it works.
+        ok: Whether it works, as far as it was tried.
         found: What was found, in words.
         cure: What to do about it; empty when it works.
         fingerprint: That of the key of a host that nobody has vouched for yet.
+        note: Whether it was not tried, and this only says something about it.
     """
 
     subject: str
@@ -40,11 +41,11 @@ class Check:
     found: str
     cure: str = ""
     fingerprint: str = ""
+    note: bool = False
 
     def __str__(self) -> str:
-        return f"{'ok  ' if self.ok else 'FAIL'} {self.subject}: {self.found}" + (
-            f" → {self.cure}" if self.cure else ""
-        )
+        state = "note" if self.note else "ok  " if self.ok else "FAIL"
+        return f"{state} {self.subject}: {self.found}" + (f" → {self.cure}" if self.cure else "")
 
 
 def check_resource(resource: LocalResource) -> list[Check]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -23,6 +24,8 @@ IDLE_VARIABLE = "FRACTAL_JUPYTER_SUPERVISOR_IDLE_SECONDS"
 
 # A supervisor whose heartbeat has not changed for this long, on the clock of who waits, is dead.
 SILENCE_SECONDS = 10.0
+# How often who only looks at jobs sees to it that they are driven.
+LOOK_SECONDS = 2.0
 
 # The supervisors that this process has started, by store; and those that are on their way out.
 _started: dict[str, subprocess.Popen[bytes]] = {}
@@ -82,6 +85,22 @@ class SupervisorCare:
             self._since = time.monotonic()
             _dismiss(self.store)
             start_supervisor(self.store)
+
+
+_looked_after: dict[str, tuple[SupervisorCare, float]] = {}
+
+
+def look_after(store: Store) -> None:
+    """See to it that active jobs are driven, once in a while, by who only looks at them.
+
+    What keeps a supervisor from running is for those who wait to hear.
+    """
+    now = time.monotonic()
+    care, since = _looked_after.setdefault(store.url, (SupervisorCare(store), now))
+    if now - since >= LOOK_SECONDS:
+        _looked_after[store.url] = care, now
+        with contextlib.suppress(SupervisorFailed):
+            care.take()
 
 
 def start_supervisor(store: Store) -> None:

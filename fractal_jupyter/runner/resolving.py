@@ -123,6 +123,7 @@ def resolve_task(
     ]
     have = _choices(groups[task.task_group_id] for task in named)
     if not found:
+        _raise_if_deactivated(store, resource, name, version=version, package=package)
         asked = " ".join(filter(None, (package, version)))
         raise not_found(f"version of the task {name!r}", asked, have)
     if len({(group.package, group.version) for _, group in found}) > 1:
@@ -134,20 +135,28 @@ def resolve_task(
     return found[-1]
 
 
-def _raise_if_deactivated(store: Store, resource: ResourceRecord, name: str) -> None:
+def _raise_if_deactivated(
+    store: Store,
+    resource: ResourceRecord,
+    name: str,
+    *,
+    version: str | None = None,
+    package: str | None = None,
+) -> None:
     off = {
         group.id: group
         for group in store.task_groups.all()
-        if not group.active and group.resource_id == resource.id
+        if not group.active
+        and group.resource_id == resource.id
+        and version in (None, group.version)
+        and package in (None, group.package)
     }
     for task in store.task_groups.tasks():
         if task.name == name and task.task_group_id in off:
             group = off[task.task_group_id]
             raise NotFound(
                 f"The task {name!r} is in {group.package} {group.version}, which is deactivated. "
-                "Build its environment again: "
-                f"fractal.task_groups.get({group.package!r}, version={group.version!r})"
-                ".reactivate()."
+                f"Build its environment again: {_reactivate_call(group)}."
             )
 
 
@@ -165,7 +174,7 @@ def _collected_elsewhere(
     )
 
 
-def check_environments(groups: Iterable[TaskGroupRecord], host: Host, profile: str) -> None:
+def check_environments(groups: Iterable[TaskGroupRecord], host: Host) -> None:
     """Ask a host once whether the environments of several task groups are all there.
 
     Raises:
@@ -177,9 +186,18 @@ def check_environments(groups: Iterable[TaskGroupRecord], host: Host, profile: s
         group = owners[missing]
         raise NotAllowed(
             f"The environment of {group.package} {group.version} is incomplete: "
-            f"{missing.removesuffix('/.')} is not to be found on {host.name}. Build it again: "
-            f"{_collect_call(group, profile)}."
+            f"{missing.removesuffix('/.')} is not to be found on {host.name}. {_again(group)}"
         )
+
+
+def _again(group: TaskGroupRecord) -> str:
+    if group.origin == "custom":
+        return "Ask who looks after it, or collect the package into an environment of its own."
+    return f"Build it again: {_reactivate_call(group)}."
+
+
+def _reactivate_call(group: TaskGroupRecord) -> str:
+    return f"fractal.task_groups.get({group.package!r}, version={group.version!r}).reactivate()"
 
 
 def _collect_call(group: TaskGroupRecord, profile: str) -> str:

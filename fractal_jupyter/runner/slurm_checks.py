@@ -84,8 +84,9 @@ def _check_profile(
         yield Check(
             "worker",
             True,
-            "not tried: jobs of another user keep their files in the project_dir of a dataset "
-            "(give one: check(…, project_dir=…))",
+            "not tried: jobs of another user keep their files in the project_dir of a dataset",
+            "give one: check(…, project_dir=…)",
+            note=True,
         )
 
 
@@ -151,6 +152,7 @@ def _check_accounting(site: SiteConfig) -> Check:
         True,
         f"there is none: who cancelled a job is not known, and SLURM forgets jobs "
         f"{site.min_job_age} s after their end",
+        note=True,
     )
 
 
@@ -175,7 +177,8 @@ def _check_worker(backend: Backend, jobs_dir: str) -> Check:
         )
         handles = backend.scheduler.submit(submission)
         if not handles:
-            return Check("worker", True, "not tried: SLURM takes no more jobs of this user now")
+            found = "not tried: SLURM takes no more jobs of this user now"
+            return Check("worker", True, found, note=True)
         return _watch(backend, handles[0], ResultsFollower(PurePosixPath(batch_folder(folder, 0))))
     finally:
         if Capability.REMOVE in backend.host.capabilities:
@@ -227,6 +230,7 @@ def _watch(backend: Backend, handle: Handle, follower: ResultsFollower) -> Check
         True,
         f"a job of one unit was accepted, and not run within {JOB_SECONDS:.0f} s "
         f"({waits or 'it was running'}); it was cancelled",
+        note=True,
     )
 
 

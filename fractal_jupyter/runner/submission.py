@@ -187,7 +187,7 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
     ]
     used = {step["position"]: tasks.refreshed[step["request"]["task_group_id"]] for step in steps}
     groups = {each.group.id: each.group for each in used.values()}
-    check_environments(groups.values(), backend.host, request.profile.name)
+    check_environments(groups.values(), backend.host)
     _check_first_images(
         store.datasets.images(request.dataset.id),
         steps[0],
@@ -381,6 +381,6 @@ def _memory_bytes(limit: str | int | None) -> int | None:
     if limit is None:
         return None
     try:
-        return parse_memory_mb(limit) * 1024 * 1024
+        return parse_memory_mb(limit) * 1_000_000
     except ValueError as error:
         raise InvalidArguments(f"memory_limit={limit!r}: {error}") from error

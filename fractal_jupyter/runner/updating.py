@@ -326,13 +326,18 @@ def changed_meanwhile(workflow: str, position: int) -> NotAllowed:
     )
 
 
+def steps_in_words(count: int) -> str:
+    """How many steps there are, and their positions."""
+    return "one step, step 0" if count == 1 else f"{count} steps, 0 to {count - 1}"
+
+
 def step_position(workflow: WorkflowRecord, step: int | str) -> int:
     """The position of a step, by its position or by the name of its task."""
     count = len(workflow.steps)
     if isinstance(step, int):
         if 0 <= step < count:
             return step
-        have = "one step, step 0" if count == 1 else f"{count} steps, 0 to {count - 1}"
+        have = steps_in_words(count)
         raise NotFound(f"The workflow {workflow.name!r} has no step {step}; it has {have}.")
     places = [place for place, one in enumerate(workflow.steps) if one["task"] == step]
     if not places:

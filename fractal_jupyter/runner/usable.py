@@ -7,7 +7,7 @@ import os
 from fractal_jupyter.environments.reach import first_out_of_reach
 from fractal_jupyter.errors import NotAllowed
 from fractal_jupyter.hosts.base import Host
-from fractal_jupyter.models.resource import Resource, parse_resource
+from fractal_jupyter.models.resource import RESOURCES, Resource, parse_resource
 from fractal_jupyter.store.records import ResourceRecord, TaskGroupRecord
 
 BACKEND_VARIABLE = "FRACTAL_RUNNER_BACKEND"
@@ -23,6 +23,11 @@ def usable_resource(record: ResourceRecord) -> Resource:
 def check_backend(resource: Resource) -> None:
     """Raise `NotAllowed` unless `FRACTAL_RUNNER_BACKEND` is unset, or the resource's type."""
     allowed = os.environ.get(BACKEND_VARIABLE)
+    if allowed and allowed not in RESOURCES:
+        raise NotAllowed(
+            f"{BACKEND_VARIABLE}={allowed}: there is no such type of resources; there are "
+            f"{', '.join(RESOURCES)}. Correct the variable, or unset it."
+        )
     if allowed and resource.type != allowed:
         raise NotAllowed(
             f"The resource {resource.name!r} is of type {resource.type!r}, and "

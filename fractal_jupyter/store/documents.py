@@ -110,11 +110,11 @@ class NamedRows(Generic[R]):
                     .values(name=name, created=time.time(), **values)
                     .returning(*self._table.c)
                 ).one()
-        except sa.exc.IntegrityError as error:
+        except sa.exc.IntegrityError:
             raise AlreadyExists(
                 f"There is a {self.noun} called {name!r} already; "
                 "choose another name, or change or remove that one."
-            ) from error
+            ) from None
         return self._record.from_row(row)
 
     def _update(self, key: int, name: str, **values: Any) -> R:
@@ -126,10 +126,10 @@ class NamedRows(Generic[R]):
                     .values(name=name, **values)
                     .returning(*self._table.c)
                 ).one_or_none()
-        except sa.exc.IntegrityError as error:
+        except sa.exc.IntegrityError:
             raise AlreadyExists(
                 f"There is a {self.noun} called {name!r} already; choose another name."
-            ) from error
+            ) from None
         if row is None:
             raise NotFound(f"The {self.noun} {name!r} was removed in the meantime.")
         return self._record.from_row(row)

@@ -233,6 +233,9 @@ def test_checks_have_a_cure() -> None:
     assert "1 problem" in shown
     assert "→ install it" in shown
     assert "all is well" in to_text(checks_page(checks[1:]))
+    told = Check("accounting", True, "there is none", note=True)
+    assert "all that was tried works" in to_text(checks_page([checks[1], told]))
+    assert str(told) == "note accounting: there is none"
 
 
 def test_workflows() -> None:

@@ -4,6 +4,7 @@ import functools
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fractal_jupyter.engine.arguments import route_arguments, validate_arguments
@@ -145,6 +146,13 @@ def test_arguments_become_plain_json() -> None:
     routed = route_arguments(CORE["Project Image"], args=args)[1]
     assert routed == {"path": "/a", "sizes": [1, [2]], "deep": {"x": [None, 0.5]}}
     assert routed["deep"] is not args["deep"]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    args = {"n": np.int64(3), "x": np.float32(0.5), "flag": np.bool_(True), "row": np.arange(3)}
+    routed = route_arguments(CORE["Project Image"], args=args)[1]
+    assert routed == {"n": 3, "x": 0.5, "flag": True, "row": [0, 1, 2]}
+    assert type(routed["flag"]) is bool
 
 
 def test_what_has_no_json_form_is_refused_with_its_path() -> None:

@@ -19,7 +19,7 @@ from fractal_jupyter.errors import CollectionError
     ("text", "expected", "requirement"),
     [
         ("fractal-tasks-core", PackageSpec("fractal-tasks-core"), "fractal-tasks-core"),
-        (" a_b.c == 1.0 ", PackageSpec("a_b.c", "1.0"), "a_b.c==1.0"),
+        (" a_b.c == 1.0 ", PackageSpec("a-b-c", "1.0"), "a-b-c==1.0"),
         ("x[napari, test]==2.1.0", PackageSpec("x", "2.1.0", ("napari", "test")), None),
         ("x[]", PackageSpec("x"), "x"),
         ("x==1!2.0.0a1.post2+local", PackageSpec("x", "1!2.0.0a1.post2+local"), None),
@@ -35,8 +35,8 @@ def test_reads_the_path_of_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     spec = parse_requirement("some folder/My_Tasks-1.0.dev1-py3-none-any.whl[napari]")
     path = tmp_path / "some folder" / "My_Tasks-1.0.dev1-py3-none-any.whl"
-    assert spec == PackageSpec("My_Tasks", "1.0.dev1", ("napari",), path)
-    assert spec.requirement == "My_Tasks[napari] @ {wheel}"
+    assert spec == PackageSpec("my-tasks", "1.0.dev1", ("napari",), path)
+    assert spec.requirement == "my-tasks[napari] @ {wheel}"
 
 
 def test_a_wheel_may_be_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,3 +229,13 @@ def test_no_process_can_be_started_at_all(
     (job,) = fractal.jobs.list()
     assert job.status == "submitted"
     assert_done_once(fractal, job.wait(60))
+
+
+def test_who_only_looks_at_a_job_has_it_driven_on(fractal: Fractal, tmp_path: Path) -> None:
+    make_dataset(fractal, 2)
+    job = fractal.submit("Toy Parallel", "plate", args={"gate": str(tmp_path / "gate")})
+    wait_until(lambda: leader(fractal._store) and job.units(status="running"))
+    dead = supervisor_pid(fractal._store)
+    os.kill(dead, signal.SIGKILL)
+    (tmp_path / "gate").touch()
+    wait_until(lambda: job.status == "done")

@@ -77,11 +77,7 @@ def test_a_task_without_its_environment_is_refused(fractal: Fractal, index: Pack
     dataset = make_dataset(fractal, 1)
     wait_until((Path(group.folder) / "bytecode").exists)
     shutil.rmtree(group.folder)
-    version = group.python_version
-    call = (
-        "fractal.collect('my-tasks==1.0', profile='Local profile', "
-        f"python='{version}', pins={{'setuptools': '99.0'}})"
-    )
+    call = "fractal.task_groups.get('my-tasks', version='1.0').reactivate()"
     with pytest.raises(NotAllowed, match="is not to be found on this machine") as raised:
         fractal.submit("Do it", dataset)
     assert str(raised.value).endswith(f"Build it again: {call}.")

@@ -143,6 +143,7 @@ def test_a_unit_over_its_memory_limit_is_ended_and_says_so(fractal: Fractal) -> 
     (bad,) = job.units(status="failed")
     assert bad.problem == "memory_limit"
     assert "memory" in (bad.error or "")
+    assert "200 MB" in (bad.error or "")
     assert (bad.peak_memory or 0) > 200_000_000
 
 

@@ -93,6 +93,8 @@ def test_a_whole_life(fractal: Fractal, group: TaskGroup) -> None:
     assert group.lock == lock
     with pytest.raises(NotFound, match="Do it"):
         fractal.submit("Do it", dataset)
+    with pytest.raises(NotFound, match=r"deactivated.*version='1\.0'\)\.reactivate"):
+        fractal.submit("Do it", dataset, version="1.0")
     with pytest.raises(NotAllowed, match="not active"):
         group.deactivate()
     group.reactivate()

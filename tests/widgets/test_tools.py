@@ -455,3 +455,5 @@ def test_widgets_are_imported_when_they_are_asked_for() -> None:
 def test_a_task_of_several_versions(fractal: Fractal) -> None:
     add_toy_tasks(fractal._store, version="2.0", folder="/elsewhere")
     assert 'version="1.0"' in fractal.form("Toy Parallel", version="1.0").code()
+    with pytest.raises(Ambiguous, match=r"toy-tasks 1\.0, toy-tasks 2\.0"):
+        fractal.form("Toy Parallel")

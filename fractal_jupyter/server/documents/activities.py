@@ -23,7 +23,8 @@ ActivityAction = Literal[
 class CheckDocument(Answer):
     """One thing that was tried; `cure` says what to do when it does not work.
 
-    `fingerprint` is that of the key of a host that nobody has vouched for yet, or empty.
+    `fingerprint` is that of the key of a host that nobody has vouched for yet, or empty. With
+    `note` it was not tried, and this only says something about it.
     """
 
     subject: str
@@ -31,6 +32,7 @@ class CheckDocument(Answer):
     found: str
     cure: str
     fingerprint: str
+    note: bool
 
 
 class ActivityDocument(Answer):

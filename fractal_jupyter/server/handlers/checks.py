@@ -25,7 +25,8 @@ class Place(Body):
 def resource(api: Api, request: Request[Query, Place]) -> ActivityDocument:
     """Try all that jobs on a resource need.
 
-    The `result` of the activity is a list of `{"subject", "ok", "found", "cure", "fingerprint"}`.
+    The `result` of the activity is a list of
+    `{"subject", "ok", "found", "cure", "fingerprint", "note"}`.
     """
     name = api.store.resources.by_id(request.ids["resource"]).name
     place = _project_dir(api, request.body)
@@ -35,7 +36,8 @@ def resource(api: Api, request: Request[Query, Place]) -> ActivityDocument:
 def profile(api: Api, request: Request[Query, Place]) -> ActivityDocument:
     """Try all that jobs with a profile need.
 
-    The `result` of the activity is a list of `{"subject", "ok", "found", "cure", "fingerprint"}`.
+    The `result` of the activity is a list of
+    `{"subject", "ok", "found", "cure", "fingerprint", "note"}`.
     """
     name = api.store.profiles.by_id(request.ids["profile"]).name
     place = _project_dir(api, request.body)
