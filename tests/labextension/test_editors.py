@@ -10,16 +10,29 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from fractal_jupyter import Fractal
+from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.store.tables import resources
 from tests.labextension.lab import RunningLab, show_panel, view, wait_for_lab
+from tests.labextension.test_looks import findings
 from tests.slurm.fixtures import skip_for_machine
 from tests.sshd import Sshd, why_no_sshd
 
 DATA = Path(__file__).parents[1] / "models" / "data"
 SLURM_SSH = json.loads((DATA / "resource_slurm_ssh.json").read_text())
+SLURM_SUDO = json.loads((DATA / "resource_slurm_sudo.json").read_text())
+
+# What a check has found: something that works, and something that nobody has tried.
+WORKS = {"subject": "SLURM", "ok": True, "note": False, "found": "it answers", "cure": ""}
+NOT_TRIED = {
+    "subject": "worker",
+    "ok": True,
+    "note": True,
+    "found": "not tried",
+    "cure": "give one",
+}
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -148,6 +161,53 @@ def test_files_of_an_administrator_that_cannot_be_used_are_told(
     told = show_panel(page).get_by_role("alert").filter(has_text="resource.json")
     expect(told).to_contain_text(str(file))
     shutil.rmtree(file.parents[1])
+
+
+def test_what_was_not_tried_is_no_success(page: Page, fractal: Fractal) -> None:
+    fractal.resources.add({**SLURM_SUDO, "name": "With sudo"})
+    users = {"As somebody": "somebody-else", "As myself": current_user()}
+    for name, user in users.items():
+        profile = {"name": name, "resource_type": "slurm_sudo", "username": user}
+        fractal.profiles.add(profile, resource="With sudo")
+    done = {"status": "OK", "result": [WORKS, NOT_TRIED]}
+
+    def answer(route: Route) -> None:
+        known = {"cancel_requested": False, "error": None, "task_group_id": None, "ended": 2}
+        about = {"id": 1, "action": "check", "subject": "x", "created": 1}
+        route.fulfill(json={**about, **known, **done})
+
+    # what a cluster would say; its own tests have a real one
+    page.route("**/fractal/api/*/*/check*", answer)
+    page.route("**/fractal/api/activities/1*", answer)
+    for name in ("With sudo", "As somebody"):
+        editor = open_place(page, name)
+        editor.get_by_role("button", name="Check").click()
+        check = editor.get_by_role("region", name="Check")
+        expect(check.get_by_role("status")).to_have_text("all that was tried works")
+        expect(check.get_by_text("worker: note")).to_have_attribute("data-tone", "soft")
+        expect(check).to_contain_text("Choose a dataset above")
+        expect(editor.get_by_label("Dataset to try a job in")).to_be_visible()
+    assert not findings(page)
+    # jobs of one's own need no folder of others
+    editor = open_place(page, "As myself")
+    editor.get_by_role("button", name="Check").click()
+    expect(editor.get_by_role("region", name="Check")).to_contain_text(NOT_TRIED["cure"])
+    expect(editor.get_by_label("Dataset to try a job in")).to_have_count(0)
+    for name in users:
+        fractal.profiles.remove(name)
+    fractal.resources.remove("With sudo")
+
+
+def test_versions_are_chosen(page: Page, shared: str) -> None:
+    editor = open_place(page, shared)
+    versions = editor.get_by_role("combobox", name="Name of a new entry of versions").first
+    expect(versions.locator("option", has_text="3.11")).to_have_count(0)
+    versions.select_option("3.9")
+    editor.get_by_role("button", name="Add: versions").first.click()
+    editor.get_by_label("3.9", exact=True).fill("/usr/bin/python3.9")
+    text = editor.get_by_role("textbox", name="As JSON")
+    expect(text).to_have_value(re.compile('"3.9": "/usr/bin/python3.9"'))
+    assert text.evaluate("it => it.scrollWidth <= it.clientWidth")
 
 
 def test_nothing_is_lost_by_accident(page: Page, fractal: Fractal, shared: str) -> None:
