@@ -223,8 +223,7 @@ function JobRow(props: { job: IJobSummary }): JSX.Element {
   const { open } = useFractal();
   const { job } = props;
   const name = printable(job.name);
-  // The name of the dataset comes last: it may be cut off, numbers may not.
-  const about = `#${job.id} · ${progressWords(job.steps)} · ${printable(job.dataset)}`;
+  const dataset = printable(job.dataset);
   return (
     <li>
       <button
@@ -239,11 +238,12 @@ function JobRow(props: { job: IJobSummary }): JSX.Element {
           <Status status={job.status} />
         </span>
         {!isOver(job.status) && <Progress steps={job.steps} label={`Progress of ${name}`} />}
-        <span className="fj-line fj-soft">
-          <span className="fj-name" title={about}>
-            {about}
+        <span className="fj-line fj-soft fj-about-job">
+          <span>{`#${job.id} · ${progressWords(job.steps)}`}</span>
+          <span>
+            <span className="fj-name" title={dataset}>{`· ${dataset}`}</span>
+            <span title={moment(job.created)}>{shortMoment(job.created)}</span>
           </span>
-          <span title={moment(job.created)}>{shortMoment(job.created)}</span>
         </span>
         {job.waiting_for && <span className="fj-soft">{printable(job.waiting_for)}</span>}
       </button>

@@ -118,6 +118,8 @@ function Table(props: {
   const body = useRef<HTMLDivElement>(null);
   const [seen, setSeen] = useState({ first: 0, last: 40 });
   const [width, setWidth] = useState(0);
+  // That of the scrollbar beside the rows.
+  const [gutter, setGutter] = useState(0);
   const first = Math.max(0, Math.min(seen.first, total) - MARGIN);
   const last = Math.min(total, seen.last + MARGIN);
   const { rows, said, error } = useRows(props.job, props.step, props.segments, first, last);
@@ -128,6 +130,7 @@ function Table(props: {
     const shown = body.current;
     if (shown) {
       setWidth(shown.parentElement!.clientWidth);
+      setGutter(shown.offsetWidth - shown.clientWidth);
       const top = Math.floor(shown.scrollTop / ROW_PIXELS);
       setSeen({ first: top, last: top + Math.ceil(shown.clientHeight / ROW_PIXELS) });
     }
@@ -135,6 +138,7 @@ function Table(props: {
   useEffect(() => {
     const watcher = new ResizeObserver(measure);
     watcher.observe(body.current!);
+    watcher.observe(body.current!.firstElementChild!);
     watcher.observe(body.current!.parentElement!);
     return () => watcher.disconnect();
   }, []);
@@ -158,21 +162,25 @@ function Table(props: {
       scrollTo(rowOf(props.target, props.segments, props.step));
     }
   }, [props.target]);
-  // The row that was gone to is drawn a moment later.
+  // The row that was gone to is drawn a moment later, and its unit may have to be fetched.
   const wanted = useRef(-1);
-  useEffect(() => {
+  const arrive = () => {
     const row = document.getElementById(rowId(props.job, wanted.current));
-    if (row) {
-      row.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    const unit = rows.get(wanted.current);
+    row?.scrollIntoView({ block: 'nearest' });
+    if (row && unit) {
       wanted.current = -1;
+      props.select(unit.index);
+    }
+  };
+  useEffect(() => {
+    if (wanted.current >= 0) {
+      arrive();
     }
   });
   const go = (row: number) => {
     wanted.current = scrollTo(row);
-    const unit = rows.get(wanted.current);
-    if (unit) {
-      props.select(unit.index);
-    }
+    arrive();
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const page = Math.max(1, seen.last - seen.first - 2);
@@ -197,6 +205,7 @@ function Table(props: {
     gridTemplateColumns: columns.map(column => column.width).join(' '),
     minWidth: neededBy(columns) - PADDING
   };
+  const headStyle = { ...style, paddingRight: PADDING / 2 + gutter };
   const shown = Array.from({ length: Math.max(0, last - first) }, (_, i) => first + i);
   return (
     <>
@@ -211,7 +220,7 @@ function Table(props: {
         tabIndex={0}
         onKeyDown={onKeyDown}
       >
-        <div role="row" className="fj-table-head" aria-rowindex={1} style={style}>
+        <div role="row" className="fj-table-head" aria-rowindex={1} style={headStyle}>
           {columns.map(column => (
             <span key={column.title} role="columnheader">
               {column.title}
