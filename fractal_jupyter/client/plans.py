@@ -9,6 +9,7 @@ from typing import Any
 
 from fractal_jupyter.client.listing import Shown
 from fractal_jupyter.display.page import Page
+from fractal_jupyter.display.words import counted
 from fractal_jupyter.engine.filters import select_inputs, step_type_filter
 from fractal_jupyter.models.manifest import TaskEntry
 from fractal_jupyter.runner.backend import Backend
@@ -19,7 +20,7 @@ from fractal_jupyter.schedulers.base import Submission
 from fractal_jupyter.store.store import Store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PlannedPhase:
     """One phase of a step.
 
@@ -42,8 +43,12 @@ class PlannedPhase:
     side_by_side: int | None
     script: str | None = None
 
+    def __repr__(self) -> str:
+        units = "" if self.units is None else f", {counted(self.units, 'unit')}"
+        return f"<Planned phase {self.name}{units}>"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PlannedStep:
     """One step: its task, the images that it would get, and its phases.
 
@@ -63,8 +68,12 @@ class PlannedStep:
     images: tuple[str, ...] | None
     phases: tuple[PlannedPhase, ...]
 
+    def __repr__(self) -> str:
+        images = "" if self.images is None else f", {counted(len(self.images), 'image')}"
+        return f"<Planned step {self.position}: {self.task} of {self.package}{images}>"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Plan(Shown):
     """What a submission would run, step by step."""
 

@@ -138,11 +138,11 @@ class Tasks:
         return task_listing(self._store, search_tasks(self._store, query), found=query.seeks)
 
     def get(self, name: str, *, version: str | None = None) -> Task:
-        """The task called `name`, of the newest task group that has it; raises `NotFound`."""
+        """The task called `name`, in the highest version that there is; raises `NotFound`."""
         found = [task for task in self.list(version=version) if task.name == name]
         if not found:
             raise not_found("task", name, {task.name for task in self.list()})
-        return found[-1]
+        return max(found, key=lambda task: (version_order(task.version), task._group.id))
 
     def __repr__(self) -> str:
         return repr(self.list())

@@ -78,10 +78,23 @@ def _group_row(group: TaskGroupRecord) -> Row:
         ),
         cell(group.version),
         cell(group.python_version),
-        cell(group.origin, tone="soft"),
+        cell(group.origin, tone="soft", note=_asked_for(group)),
         _size_cell(group),
         cell(moment(group.created), tone="soft"),
         cell(group.folder, look="path", tone="soft"),
+    )
+
+
+def _asked_for(group: TaskGroupRecord) -> str:
+    """What tells task groups of the same version apart: extras, pins, and who has built it."""
+    asked = group.request
+    pins = {**asked.get("pins_before", {}), **asked.get("pins_after", {})}
+    return ", ".join(
+        [
+            *(f"[{extra}]" for extra in asked.get("extras", ())),
+            *(f"{name}=={version}" for name, version in pins.items()),
+            *(["by pip"] if asked.get("uv") is False else []),
+        ]
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fractal_jupyter.errors import InvalidArguments, NotFound
+from fractal_jupyter.errors import Ambiguous, InvalidArguments, NotFound
 from fractal_jupyter.magics.words import assignment, text_of, value_of
 
 if TYPE_CHECKING:
@@ -92,15 +92,15 @@ def _task_groups(session: Session, options: Namespace) -> Any:
 
 
 def _deactivate(session: Session, options: Namespace) -> Any:
-    return _group(session, options).deactivate()
+    return _only_group(session, options).deactivate()
 
 
 def _reactivate(session: Session, options: Namespace) -> Any:
-    return _group(session, options).reactivate()
+    return _only_group(session, options).reactivate()
 
 
 def _delete(session: Session, options: Namespace) -> Any:
-    return _group(session, options).delete()
+    return _only_group(session, options).delete()
 
 
 def _export(session: Session, options: Namespace) -> Any:
@@ -240,6 +240,20 @@ def _group(session: Session, options: Namespace) -> TaskGroup:
         return held
     name = session.text(options.group) if held is None else held.package
     return session.fractal.task_groups.get(name, version=options.version)
+
+
+def _only_group(session: Session, options: Namespace) -> TaskGroup:
+    """The task group that is named; none is guessed, since something is done to it."""
+    found = _group(session, options)
+    if options.version is None and _held(session, options.group, "TaskGroup") is None:
+        groups = session.fractal.task_groups.list()
+        versions = [group.version for group in groups if group.package == found.package]
+        if len(versions) > 1:
+            raise Ambiguous(
+                f"There are several versions of {found.package}: {', '.join(map(str, versions))}. "
+                "Say which with --version, or give a variable that holds the task group."
+            )
+    return found
 
 
 def _activity(session: Session, word: str) -> Activity:

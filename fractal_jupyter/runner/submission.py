@@ -264,6 +264,8 @@ def _jobs_dir(backend: Backend, dataset: DatasetRecord) -> str:
 def _last(request: JobRequest) -> int:
     count = len(request.steps)
     last = count - 1 if request.last is None else request.last
+    if not isinstance(request.first, int) or not isinstance(last, int):
+        raise InvalidArguments("first= and last= are positions of steps: numbers, counted from 0.")
     if not 0 <= request.first <= last < count:
         raise NotAllowed(
             f"Steps {request.first} to {last} cannot be run: the workflow has "

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 import fractal_jupyter
 from fractal_jupyter import client, environment, errors
 from fractal_jupyter.client.jobs import UNIT_STATUSES
-from fractal_jupyter.client.listing import Listing, Shown
+from fractal_jupyter.client.listing import Brief, Listing, Shown
 from fractal_jupyter.magics.parsers import VERBS, parser_of
 from fractal_jupyter.models.images import Image
 from fractal_jupyter.models.manifest import TaskEntry
@@ -74,7 +74,7 @@ def client_classes() -> list[type]:
         for name, found in inspect.getmembers(module, inspect.isclass)
         if found.__module__ == module.__name__
         and not name.startswith("_")
-        and found not in (Listing, Shown)
+        and found not in (Brief, Listing, Shown)
     ]
 
 
