@@ -158,8 +158,9 @@ def test_files_of_an_administrator_that_cannot_be_used_are_told(
     file.write_text("{")
     page.reload()
     wait_for_lab(page)
-    told = show_panel(page).get_by_role("alert").filter(has_text="resource.json")
-    expect(told).to_contain_text(str(file))
+    panel = show_panel(page)
+    panel.get_by_text("1 file of the administrator cannot be used").click()
+    expect(panel.get_by_role("group", name="What is wrong with them")).to_contain_text(str(file))
     shutil.rmtree(file.parents[1])
 
 
