@@ -191,8 +191,10 @@ def test_files_are_uploaded(page: Page, fractal: Fractal, group: TaskGroup, tmp_
     form.get_by_label("Or upload it").set_input_files(other)
     expect(form.get_by_text(f"{other.name}: uploaded.")).to_be_visible()
     other.unlink()
+    page.set_viewport_size({"width": 1000, "height": 600})
     form.get_by_role("button", name="Collect", exact=True).click()
     expect(form.get_by_role("region").get_by_role("status")).to_have_text("done", timeout=120_000)
+    expect(form.get_by_role("log")).to_be_in_viewport(ratio=0.5)
     expect(form.get_by_role("list", name="Collected tasks")).to_contain_text("Do it")
     fractal.task_groups.get("sent-tasks").delete()
 
