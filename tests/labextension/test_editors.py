@@ -192,7 +192,7 @@ def test_what_was_not_tried_is_no_success(page: Page, fractal: Fractal) -> None:
     # jobs of one's own need no folder of others
     editor = open_place(page, "As myself")
     editor.get_by_role("button", name="Check").click()
-    expect(editor.get_by_role("region", name="Check")).to_contain_text(NOT_TRIED["cure"])
+    expect(editor.get_by_role("region", name="Check")).to_contain_text("give one")
     expect(editor.get_by_label("Dataset to try a job in")).to_have_count(0)
     for name in users:
         fractal.profiles.remove(name)

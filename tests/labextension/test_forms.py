@@ -20,7 +20,6 @@ from tests.worker.ome_zarr import image_metadata, write_array, write_group
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 LONG = "Says all of what it does to images of every kind, and of what comes out of them then"
-NARROW = {"width": 1000, "height": 700}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +45,7 @@ def long_task(fractal: Fractal) -> int:
         key = (
             connection.execute(sa.select(tasks.c.id).where(tasks.c.name == LONG)).scalars().first()
         )
-    assert key is not None
+    assert isinstance(key, int)
     return key
 
 
@@ -163,7 +162,7 @@ def test_nothing_is_cut_where_it_is_narrow(
         go(where, "collect")
         assert fits(where)
 
-    page.set_viewport_size(NARROW)
+    page.set_viewport_size({"width": 1000, "height": 700})
     check(page)
     # a page of its own: Notebook 7 has errors without us
     other = browser.new_page(viewport={"width": 1400, "height": 900})
