@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
+from fractal_jupyter.client.listing import Brief
+from fractal_jupyter.display.page import Page
 from fractal_jupyter.environments.lock import Lock, parse_lock
 
 
-@dataclass(frozen=True, slots=True)
-class JobEnvironment:
+@dataclass(frozen=True, slots=True, repr=False)
+class JobEnvironment(Brief):
     """What a step of a job ran in.
 
     Attributes:
@@ -25,7 +27,7 @@ class JobEnvironment:
     package: str
     version: str | None
     origin: str
-    lock: Lock | None = field(repr=False)
+    lock: Lock | None
     source: Mapping[str, Any] | None = None
 
     @classmethod
@@ -44,3 +46,18 @@ class JobEnvironment:
     def freeze(self) -> tuple[str, ...]:
         """Everything that was installed, as exact requirements."""
         return () if self.lock is None else self.lock.freeze
+
+    def _line(self) -> str:
+        name = " ".join(filter(None, (self.package, self.version)))
+        return f"<Environment of {name}, from {self.origin}: {self.lock!r}>"
+
+    def _page(self) -> Page:
+        from fractal_jupyter.display.environments import job_environment_page
+
+        return job_environment_page(
+            package=self.package,
+            version=self.version,
+            origin=self.origin,
+            lock=self.lock,
+            source=self.source,
+        )

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from fractal_jupyter.administration.opening import AdministratorsFiles
 from fractal_jupyter.client.defaults import add_local_resource
+from fractal_jupyter.client.listing import Brief
+from fractal_jupyter.client.showing import register_formatters
+from fractal_jupyter.display.page import Page
 from fractal_jupyter.errors import AdministratorsFileWarning, Ambiguous, InvalidArguments
 from fractal_jupyter.models.problems import nearest
 from fractal_jupyter.runner.launch import SupervisorCare
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from fractal_jupyter.runner.submission import JobRequest
 
 
-class Fractal:
+class Fractal(Brief):
     """Run Fractal tasks on OME-Zarr images.
 
     The first use makes a store in this user's Jupyter data directory, with a resource for this
@@ -66,6 +69,7 @@ class Fractal:
         if profile is not None:
             self.use(profile)
         SupervisorCare(self._store).take()
+        register_formatters()
 
     @cached_property
     def resources(self) -> Resources:
@@ -453,8 +457,26 @@ class Fractal:
         """Close the connections to the store. Jobs go on."""
         self._store.close()
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
         return f"<Fractal {self._store.database.shown_url}, profile {self.profile!r}>"
+
+    def _page(self) -> Page:
+        from fractal_jupyter.display.overview import fractal_page
+        from fractal_jupyter.runner.users import current_user
+
+        store = self._store
+        return fractal_page(
+            url=store.database.shown_url,
+            profile=self.profile,
+            profiles=store.profiles.names(),
+            counts={
+                "resources": len(store.resources.names()),
+                "task_groups": store.task_groups.count(),
+                "datasets": len(store.datasets.names()),
+                "workflows": len(store.workflows.names()),
+            },
+            jobs=store.jobs.counts(current_user()),
+        )
 
 
 def _require_text(value: object, what: str, allowed: str) -> None:

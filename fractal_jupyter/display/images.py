@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fractal_jupyter.display.page import Cell, Column, Page, Row, Span, Table, cell, clipped
+from fractal_jupyter.display.page import (
+    Cell,
+    Column,
+    Look,
+    Page,
+    Row,
+    Span,
+    Table,
+    cell,
+    clipped,
+)
 from fractal_jupyter.display.words import below, counted, number, value_text
 from fractal_jupyter.models.images import Image
 from fractal_jupyter.store.records import DatasetRecord
@@ -162,3 +172,30 @@ def _flag(value: bool | None) -> Cell:
     if value is None:
         return cell()
     return cell("✓", tone="good") if value else cell("–", tone="soft")
+
+
+def image_page(image: Image) -> Page:
+    """One image: where it is, and what is known of it."""
+    return Page(
+        title="Image",
+        facts=(Span(image.zarr_url, "", "path"),),
+        blocks=(
+            Table(
+                columns=(Column(), Column(grows=True)),
+                rows=tuple(
+                    (cell(name, tone="soft"), cell(text, look=look))
+                    for name, text, look in _known(image)
+                ),
+                empty="It has no attributes and no types.",
+            ),
+        ),
+    )
+
+
+def _known(image: Image) -> Iterator[tuple[str, str, Look]]:
+    for name, value in image.attributes.items():
+        yield str(name), value_text(value), ""
+    for name, flag in image.types.items():
+        yield str(name), "yes" if flag else "no", ""
+    if image.origin and image.origin != image.zarr_url:
+        yield "made from", image.origin, "path"

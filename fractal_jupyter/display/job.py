@@ -30,6 +30,7 @@ from fractal_jupyter.display.words import (
     below,
     clock,
     counted,
+    document_text,
     duration,
     moment,
     number,
@@ -37,6 +38,7 @@ from fractal_jupyter.display.words import (
     shorten_middle,
     size,
     time_left,
+    types_text,
 )
 from fractal_jupyter.display.words import (
     pace as pace_text,
@@ -105,6 +107,39 @@ def steps_page(steps: Sequence[StepRecord]) -> Page:
     """The steps of a job, by themselves."""
     table = _steps_table(steps, {step.position: None for step in steps}, None)
     return Page(title=counted(len(steps), "step"), blocks=(table,))
+
+
+def step_page(step: StepRecord) -> Page:
+    """One step of a job: its progress, what it was asked, and why it failed."""
+    package = " ".join(filter(None, (step.package, step.version)))
+    seconds = run_seconds(step) if step.ended else None
+    known: dict[str, tuple[Span, ...]] = {
+        "package": (Span(package),),
+        "mode": (Span(step.mode or ""),),
+        "images": (Span(types_text(step.type_filter or {})),),
+        "units": (Span(counted(step.total, "unit") if step.total else ""), *_counts(step)),
+        "began": (Span(moment(step.started) if step.started else ""),),
+        "took": (Span("" if seconds is None else duration(seconds)),),
+    }
+    rows = []
+    for name, spans in known.items():
+        shown = tuple(span for span in spans if span.text)
+        if shown:
+            rows.append((cell(name, tone="soft"), Cell(spans=shown)))
+    return Page(
+        title=f"Step {step.position} of job {step.job_id}: {step.task_name}",
+        pill=pill(step.status),
+        blocks=(
+            *((Note(text=step.error, tone="bad"),) if step.error else ()),
+            Table(columns=(Column(), Column(grows=True)), rows=tuple(rows)),
+            *(
+                Note(title=name, text=document_text(asked), look="code")
+                for part in ("non_parallel", "parallel")
+                for name in (f"args_{part}", f"meta_{part}")
+                if (asked := step.request.get(name))
+            ),
+        ),
+    )
 
 
 def jobs_page(jobs: Sequence[JobRecord], steps_by_job: Mapping[int, Sequence[StepRecord]]) -> Page:

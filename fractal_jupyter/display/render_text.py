@@ -69,13 +69,14 @@ def _lines(page: Page, terminal: Terminal) -> Iterator[str]:
     status = terminal.plain(page.pill.text) if page.pill else ""
     corner = "  ".join(filter(None, (status, terminal.plain(page.corner))))
     room = terminal.columns - (len(corner) + _SEPARATION if corner else 0)
-    title = fit(terminal.plain(page.title), room)
+    title = terminal.plain(fit(terminal.plain(page.title), room))
     if status and page.pill:
         corner = terminal.paint(status, page.pill.tone) + corner[len(status) :]
     yield f"{title}{' ' * _SEPARATION}{corner}" if corner else title
     if page.facts:
         facts = terminal.plain(" · ".join(fact.text for fact in page.facts))
-        yield terminal.paint(fit(facts, terminal.columns, cut=shorten_middle), "soft")
+        facts = terminal.plain(fit(facts, terminal.columns, cut=shorten_middle))
+        yield terminal.paint(facts, "soft")
     for block in page.blocks:
         yield from _table(block, terminal) if isinstance(block, Table) else _note(block, terminal)
 

@@ -12,15 +12,27 @@ from fractal_jupyter.display.page import (
     STATUS_TONES,
     Cell,
     Column,
+    Hint,
+    Look,
+    Note,
     Page,
     Row,
     Span,
     Table,
     cell,
     clipped,
+    pill,
     status_cell,
 )
-from fractal_jupyter.display.words import counted, duration, number, shorten, size
+from fractal_jupyter.display.words import (
+    counted,
+    document_text,
+    duration,
+    moment,
+    number,
+    shorten,
+    size,
+)
 from fractal_jupyter.store.records import UnitRecord
 
 HEAD, TAIL = 20, 5
@@ -67,6 +79,52 @@ def units_page(
             ),
         ),
     )
+
+
+def unit_page(unit: UnitRecord) -> Page:
+    """One unit: all that is known of it, but where its log is."""
+    took = unit.ended - unit.started if unit.ended and unit.started else None
+    known: dict[str, tuple[str, Look]] = {
+        "image": (unit.zarr_url or "the whole dataset", "path" if unit.zarr_url else ""),
+        "step": (f"{unit.step}, {unit.phase}", ""),
+        "began": (moment(unit.started) if unit.started else "", ""),
+        "took": ("" if took is None else duration(took), ""),
+        "CPU time": ("" if unit.cpu_seconds is None else duration(unit.cpu_seconds), ""),
+        "peak memory": ("" if unit.peak_memory is None else size(unit.peak_memory), ""),
+        "node": (unit.node or "", ""),
+        "ended with": (_how(unit), ""),
+    }
+    log = Hint(code=f"job.log(unit={unit.index})", words="shows what it wrote")
+    return Page(
+        title=f"Unit {unit.index} of job {unit.job_id}",
+        pill=pill(unit.status),
+        blocks=(
+            *((_failure(unit),) if unit.error or unit.problem else ()),
+            Table(
+                columns=(Column(), Column(grows=True)),
+                rows=tuple(
+                    (cell(name, tone="soft"), cell(text, look=look))
+                    for name, (text, look) in known.items()
+                    if text
+                ),
+            ),
+            *((_document("Arguments of its own", unit.args),) if unit.args else ()),
+            *((_document("What it gave back", unit.output),) if unit.output else ()),
+            *((Note(hints=(log,)),) if unit.started else ()),
+        ),
+    )
+
+
+def _failure(unit: UnitRecord) -> Note:
+    problem = unit.problem if unit.problem != unit.error else None
+    return Note(
+        text="\n".join(filter(None, (unit.error, problem))),
+        tone="bad" if unit.status == "failed" else "warn",
+    )
+
+
+def _document(title: str, value: object) -> Note:
+    return Note(title=title, text=document_text(value), look="code")
 
 
 _COLUMNS = (

@@ -170,6 +170,15 @@ def value_text(value: Any, limit: int = 80) -> str:
     return shorten(text, limit)
 
 
+def document_text(value: Any, limit: int = 20_000) -> str:
+    """A JSON value over several lines."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, indent=2)
+    except (TypeError, ValueError):
+        text = repr(value)
+    return shorten(text, limit)
+
+
 def below(url: str, folder: str) -> str:
     """A path relative to a folder, if it is below it."""
     prefix = folder.rstrip("/") + "/"

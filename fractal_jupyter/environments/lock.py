@@ -74,7 +74,7 @@ class Distribution:
         return self.url is not None and not self.editable and exact.is_file_name(self.url)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Lock:
     """Everything that is installed in an environment.
 
@@ -94,6 +94,13 @@ class Lock:
         """Refuse what a lock file could not say."""
         _must_match(_PYTHON, self.python, "the version of a Python")
         _must_match(_WORD, self.platform, "a platform")
+
+    def __repr__(self) -> str:
+        count = len(self.distributions)
+        return (
+            f"<Lock of {count:,} package{'' if count == 1 else 's'}, Python {self.python} on "
+            f"{self.platform}, digest {self.digest[:12]}…>"
+        )
 
     @property
     def freeze(self) -> tuple[str, ...]:

@@ -30,6 +30,12 @@ class TaskGroups:
             rows = connection.execute(sa.select(task_groups).order_by(task_groups.c.id)).all()
         return [TaskGroupRecord.from_row(row) for row in rows]
 
+    def count(self) -> int:
+        """How many there are."""
+        with self._database.read() as connection:
+            query = sa.select(sa.func.count()).select_from(task_groups)
+            return connection.execute(query).scalar_one()
+
     def get(self, key: int) -> TaskGroupRecord:
         """The task group with that id; raises `NotFound`."""
         with self._database.read() as connection:

@@ -6,6 +6,8 @@ import pytest
 from IPython.lib import pretty as ipython
 
 from fractal_jupyter import Fractal
+from fractal_jupyter.client.environments import JobEnvironment
+from fractal_jupyter.environments.lock import Distribution, Lock
 from tests.toy import make_dataset
 
 
@@ -43,6 +45,40 @@ def test_units_and_steps_are_one_line(fractal: Fractal) -> None:
     assert repr(job.steps[0]) == step
     activity = fractal._store.activities.begin(action="collect", subject="my-tasks==1.0")
     assert repr(activity) == f"<Activity {activity.id}: collect my-tasks==1.0, ongoing>"
+
+
+def test_a_plan_of_very_many_images_is_a_few_lines(fractal: Fractal) -> None:
+    plan = fractal.plan("Toy Parallel", make_dataset(fractal, 2_000))
+    assert repr(plan).startswith("Plan: Toy Parallel")
+    assert "2,000 images" in repr(plan)
+    step = plan.steps[0]
+    assert repr(step) == "<Planned step 0: Toy Parallel of toy-tasks 1.0, 2,000 images>"
+    assert repr(step.phases[0]) == "<Planned phase parallel, 2,000 units>"
+
+
+def test_locks_are_shown_without_their_hashes(fractal: Fractal) -> None:
+    lock = Lock(
+        python="3.11.7",
+        platform="linux-x86_64",
+        distributions=tuple(
+            Distribution(f"package-{k}", "1.0", hashes=("sha256:" + "a" * 64,) * 50)
+            for k in range(1_000)
+        ),
+    )
+    environment = JobEnvironment("toy-tasks", "1.0", "pypi", lock, {"commit": "c0ffee"})
+    line = f"<Lock of 1,000 packages, Python 3.11.7 on linux-x86_64, digest {lock.digest[:12]}…>"
+    assert repr(lock) == line
+    assert repr(environment) == f"<Environment of toy-tasks 1.0, from pypi: {line}>"
+    html = environment._repr_html_()
+    assert "package-7" in html
+    assert "commit c0ffee" in html
+    assert "sha256" not in html
+    assert len(html) < 200_000
+    job = fractal.submit("Toy Parallel", make_dataset(fractal, 1)).wait(60)
+    assert repr(job.environment()).startswith("<Environment of toy-tasks 1.0")
+    assert "1,000" not in repr(job.environment())
+    assert "\n" not in repr(job.environment())
+    job.environment()._repr_html_()
 
 
 def test_a_scan_that_finds_nothing_says_so(fractal: Fractal, tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from fractal_jupyter.display.activities import activities_page, activity_page
-from fractal_jupyter.display.images import dataset_page, datasets_page, images_page
-from fractal_jupyter.display.job import job_page, jobs_page, steps_page
+from fractal_jupyter.display.environments import job_environment_page
+from fractal_jupyter.display.images import dataset_page, datasets_page, image_page, images_page
+from fractal_jupyter.display.job import job_page, jobs_page, step_page, steps_page
 from fractal_jupyter.display.log import log_page
+from fractal_jupyter.display.overview import fractal_page
 from fractal_jupyter.display.page import Page
 from fractal_jupyter.display.resources import (
     checks_page,
@@ -24,7 +26,7 @@ from fractal_jupyter.display.tasks import (
     task_page,
     tasks_page,
 )
-from fractal_jupyter.display.units import units_page
+from fractal_jupyter.display.units import unit_page, units_page
 from fractal_jupyter.display.workflows import (
     plan_page,
     update_page,
@@ -33,7 +35,7 @@ from fractal_jupyter.display.workflows import (
     workflows_page,
 )
 from fractal_jupyter.engine.updating import Change
-from fractal_jupyter.environments.lock import Distribution, Lock
+from fractal_jupyter.environments.lock import Distribution, Lock, parse_lock
 from fractal_jupyter.models.images import Image
 from fractal_jupyter.models.problems import Problem
 from fractal_jupyter.runner.activities.cleaning import Kind, Unused
@@ -396,6 +398,8 @@ def every_page(text: str) -> dict[str, Page]:
         resource_name=text,
         profile_name=text,
     )
+    lock = parse_lock(make_lock("numpy", "ngio"))
+    asked = {"entry": {"type": "parallel"}, "args_parallel": {text: [text]}}
     waiting = make_job(status="submitted", waiting_for=text, name=text, dataset_name=text)
     group = make_group(package=text, version=text, folder=text, origin=text, active=False)
     schema = {
@@ -437,7 +441,16 @@ def every_page(text: str) -> dict[str, Page]:
         "running": job_page(running),
         "jobs": jobs_page([snapshot.job, waiting], {12: snapshot.steps}),
         "steps": steps_page(snapshot.steps),
+        "step": step_page(make_step(task_name=text, error=text, mode=text, request=asked)),
         "units": units_page(units),
+        "unit": unit_page(failed_unit(9, text, zarr_url=text, args={text: text}, output=[text])),
+        "image": image_page(images[1]),
+        "environment": job_environment_page(
+            package=text, version=text, origin=text, lock=lock, source={"commit": text}
+        ),
+        "fractal": fractal_page(
+            url=text, profile=text, profiles=[text], counts={"datasets": 3}, jobs={"done": 2}
+        ),
         "images": images_page(images, total=5_000, dataset=text, zarr_dir=text),
         "dataset": dataset_page(dataset, images, total=2),
         "datasets": datasets_page([(dataset, 5)]),
