@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from fractal_jupyter import Fractal
-from tests.labextension.lab import open_job, view
+from tests.labextension.lab import open_job, view, wait_for_lab
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -37,6 +38,37 @@ def test_the_timeline_leads_to_units(page: Page, fractal: Fractal) -> None:
     failed.click()
     expect(selected).to_contain_text("/data/plate-2.zarr")
     expect(view(page).get_by_role("log")).to_contain_text("the toy is broken")
+
+
+def test_what_runs_is_counted_on(page: Page, fractal: Fractal) -> None:
+    job = fractal.submit("Needs File", "plate", args={"wait": True, "say": "so far"})
+    page.set_viewport_size({"width": 1000, "height": 700})
+    open_job(page, job.id)
+    running = view(page).get_by_role("grid").get_by_role("row").filter(has_text="running").first
+    log = view(page).get_by_role("log")
+    # JupyterLab keeps its layout a moment after it has changed
+    with page.expect_response(lambda it: "api/workspaces" in it.url and it.request.method == "PUT"):
+        running.click()
+    expect(running).to_be_in_viewport()
+    expect(log).to_contain_text("so far")
+    expect(log).to_be_in_viewport()
+    # units that have neither a node nor an error need no columns for them
+    titles = view(page).get_by_role("grid").get_by_role("columnheader")
+    expect(titles).to_have_text(["Unit", "Status", "Image", "Time"])
+
+    # nobody tells of anything now; the browser's clock may be wrong
+    page.add_init_script("const right = Date.now; Date.now = () => right() + 3_600_000;")
+    for again in (False, True):
+        if again:
+            page.reload()
+            wait_for_lab(page)
+            expect(log).to_contain_text("so far")
+        steps = view(page).get_by_role("table", name="Steps").get_by_role("row")
+        for clock in (running.get_by_role("gridcell").last, steps.last.get_by_role("cell").last):
+            expect(clock).to_have_text(re.compile(r"^\d+ s$"))
+            expect(clock).not_to_have_text(clock.text_content() or "")
+    job.cancel()
+    expect(view(page).get_by_role("status").first).to_have_text("cancelled", timeout=60_000)
 
 
 def test_retry_with_more_memory(page: Page, fractal: Fractal, tmp_path: Path) -> None:

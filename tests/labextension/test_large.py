@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -29,6 +31,12 @@ def test_large_stores_stay_quick(page: Page, fractal: Fractal) -> None:
     page.keyboard.press("End")
     last = table.locator(f"[aria-rowindex='{UNITS + 1}']")
     expect(last).to_contain_text(f"/data/{UNITS - 1}.zarr", timeout=2_000)
+    # what was chosen is in sight, beside its log
+    expect(last).to_have_attribute("aria-selected", "true")
+    expect(last).to_be_in_viewport()
+    log = view(page).get_by_role("heading", name=f"Log of unit {UNITS - 1}")
+    expect(log).to_be_in_viewport()
+    expect(table).to_be_focused()
     view(page).get_by_label("Units to show").select_option("failed")
     expect(rows).to_have_count(FAILED)
     expect(table).to_have_attribute("aria-rowcount", str(FAILED + 1))
@@ -37,6 +45,12 @@ def test_large_stores_stay_quick(page: Page, fractal: Fractal) -> None:
     timeline = view(page).get_by_role("slider", name="Units over time")
     expect(timeline).to_have_attribute("aria-valuemax", str(UNITS))
     assert timeline.locator("path[data-status]").count() == 2
+    # what has failed is drawn on top, and can be seen
+    outline = timeline.locator("path[data-status]").last
+    expect(outline).to_have_attribute("data-status", "failed")
+    widths = re.findall(r" \d+h([\d.]+)", outline.get_attribute("d") or "")
+    assert len(widths) == FAILED
+    assert min(float(width) for width in widths) >= 3
     assert timeline.locator("*").count() < 100
     timeline.focus()
     for _ in range(3):

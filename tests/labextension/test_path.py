@@ -74,6 +74,7 @@ def test_a_running_job_is_followed_and_cancelled(page: Page, fractal: Fractal) -
     running.click()
     expect(view(page).get_by_role("log")).to_contain_text("so far")
     view(page).get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Let it run")).to_be_focused()
     page.get_by_role("button", name="Cancel the job").click()
     expect(view(page).get_by_role("status")).to_have_text("cancelled", timeout=60_000)
     expect(page.locator("#jp-main-statusbar")).not_to_contain_text("Fractal:")
