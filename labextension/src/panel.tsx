@@ -116,7 +116,7 @@ function PlaceList(): JSX.Element {
           <li key={resource.id}>
             <PlaceRow
               name={resource.name}
-              about={resource.type}
+              about={resource.source ? `${resource.type} · administrator` : resource.type}
               choose={() => open({ view: 'resource', id: resource.id, title: resource.name })}
             />
             <ul className="fj-list fj-sub" aria-label={`Profiles of ${printable(resource.name)}`}>
@@ -126,7 +126,7 @@ function PlaceList(): JSX.Element {
                   <li key={profile.id}>
                     <PlaceRow
                       name={profile.name}
-                      about="profile"
+                      about={profile.source ? 'profile · administrator' : 'profile'}
                       choose={() => open({ view: 'profile', id: profile.id, title: profile.name })}
                     />
                   </li>
