@@ -30,7 +30,7 @@ def arguments_table(schema: Schema | None, *, title: str) -> Table:
             Column(title="Argument", line=True),
             Column(title="Allowed", grows=True),
             Column(title="Default", grows=True),
-            Column(title="Meaning", grows=True, in_text=False),
+            Column(title="Meaning", grows=True, in_text=False, below=True),
         ),
         rows=tuple(rows[:MOST_ROWS]),
         gap_after=MOST_ROWS,

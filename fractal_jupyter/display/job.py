@@ -188,7 +188,7 @@ def folders_page(folders: Sequence[JobFolder], *, removed: bool) -> Page:
                     Column(title="Status"),
                     Column(title="Ended", line=True),
                     Column(title="Size", right=True),
-                    Column(title="Folder", grows=True),
+                    Column(title="Folder", grows=True, below=True),
                 ),
                 rows=tuple(
                     (

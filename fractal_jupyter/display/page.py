@@ -76,6 +76,8 @@ class Column:
         width: Its share of the width in percent, for tables whose layout must not move.
         in_text: Whether terminals show it.
         grows: Whether it gives way first where there is little room.
+        below: Whether it goes on a line of its own below its row where there is little room.
+        wraps: Whether terminals break its cells into lines instead of cutting them.
     """
 
     title: str = ""
@@ -84,6 +86,8 @@ class Column:
     width: float = 0
     in_text: bool = True
     grows: bool = False
+    below: bool = False
+    wraps: bool = False
 
 
 Row: TypeAlias = tuple[Cell, ...]

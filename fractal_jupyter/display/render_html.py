@@ -72,7 +72,10 @@ def _table(table: Table) -> Iterator[str]:
     if not table.rows:
         yield f"<div{_class('note', 'soft', 'tone')}>{_text(table.empty)}</div>"
         return
-    yield f"<div{_class('scroll')}><table{_class('table', 'fixed' if table.fixed else '')}>"
+    folds = any(column.below for column in table.columns)
+    names = ("table", "fixed" if table.fixed else "", "folds" if folds else "")
+    style = f' style="--fj-columns:{_widths(table)}"' if folds else ""
+    yield f"<div{_class('scroll', 'measured' if folds else '')}><table{_class(*names)}{style}>"
     if table.fixed:
         yield "<colgroup>"
         for column in table.columns:
@@ -82,7 +85,8 @@ def _table(table: Table) -> Iterator[str]:
         yield "<thead><tr>"
         for column in table.columns:
             align = "right" if column.right else "left"
-            yield f'<th style="text-align:{align}">{_text(column.title)}</th>'
+            yield f"<th{_class('below' if column.below else '')}"
+            yield f' style="text-align:{align}">{_text(column.title)}</th>'
         yield "</tr></thead>"
     yield "<tbody>"
     for number, row in enumerate(table.rows):
@@ -92,6 +96,15 @@ def _table(table: Table) -> Iterator[str]:
     if table.gap and table.gap_after >= len(table.rows):
         yield _gap(table)
     yield "</tbody></table></div>"
+
+
+def _widths(table: Table) -> str:
+    """The columns of a row that has room for some only; the others are below it."""
+    return " ".join(
+        "max-content" if column.right else "minmax(6em,1fr)" if column.grows else "auto"
+        for column in table.columns
+        if not column.below
+    )
 
 
 def _gap(table: Table) -> str:
@@ -115,7 +128,12 @@ def _cell(column: Column, cell: Cell) -> str:
     if cell.indent:
         style += f";padding-left:{18 * cell.indent}px"
     title = f' title="{_text(cell.more, limit=MORE_LIMIT)}"' if cell.more else ""
-    names = ("line" if column.right or column.line else "", "grows" if column.grows else "")
+    names = (
+        "right" if column.right else "",
+        "line" if column.right or column.line else "",
+        "grows" if column.grows else "",
+        "below" if column.below else "",
+    )
     return f'<td{_class(*names)} style="{style}"{title}>{inside}</td>'
 
 

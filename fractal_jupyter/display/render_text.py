@@ -6,9 +6,10 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
-from fractal_jupyter.display.page import Bar, Cell, Note, Page, Table, Tone
+from fractal_jupyter.display.page import Bar, Cell, Column, Note, Page, Table, Tone
 from fractal_jupyter.display.words import fit, printable, shorten, shorten_middle, width
 
 MOST_COLUMNS, USUAL_COLUMNS, LEAST_COLUMNS = 140, 100, 30
@@ -91,23 +92,56 @@ def _table(table: Table, terminal: Terminal) -> Iterator[str]:
     if not table.rows:
         yield fit(terminal.plain(table.empty), terminal.columns)
         return
-    shown = [number for number, column in enumerate(table.columns) if column.in_text]
-    columns = [table.columns[number] for number in shown]
-    rows = [[_cell(row[number], terminal) for number in shown] for row in table.rows]
-    heads = [terminal.plain(column.title) for column in columns]
+    cells = [[_cell(each, terminal) for each in row] for row in table.rows]
     wanted = [
-        max([width(head), *(width(row[k].text) for row in rows)]) for k, head in enumerate(heads)
+        max(width(text) for text in (terminal.plain(column.title), *(row[k].text for row in cells)))
+        for k, column in enumerate(table.columns)
     ]
-    widths = _share(wanted, [column.grows for column in columns], terminal.columns)
-    if any(heads):
-        cells = [_Text(head, "soft") for head in heads]
-        yield _join(cells, widths, [c.right for c in columns], terminal)
-    for number, row in enumerate(rows):
+    shown = [k for k, column in enumerate(table.columns) if column.in_text]
+    below: list[int] = []
+    if _excess([wanted[k] for k in shown], terminal.columns) > 0:
+        below = [k for k in shown if table.columns[k].below]
+        shown = [k for k in shown if k not in below]
+    columns = [table.columns[k] for k in shown]
+    widths = _share(
+        [wanted[k] for k in shown], [column.grows for column in columns], terminal.columns
+    )
+    # What is below a row begins where its first long column does.
+    first = next((k for k, column in enumerate(columns) if column.grows), 0)
+    offset = max(_SEPARATION, sum(widths[:first]) + first * _SEPARATION)
+    indent = " " * min(offset, terminal.columns // 2)
+    if any(column.title for column in columns):
+        heads = [_Text(terminal.plain(column.title), "soft") for column in columns]
+        yield _join(heads, widths, [column.right for column in columns], terminal)
+    for number, row in enumerate(cells):
         if table.gap and number == table.gap_after:
             yield _gap(table, terminal)
-        yield _join(row, widths, [column.right for column in columns], terminal)
-    if table.gap and table.gap_after >= len(rows):
+        for line in _broken([row[k] for k in shown], columns, widths):
+            yield _join(line, widths, [column.right for column in columns], terminal)
+        for k in below:
+            for part in _wrap(row[k].text, terminal, indent=indent) if row[k].text else ():
+                yield terminal.paint(part, row[k].tone)
+    if table.gap and table.gap_after >= len(cells):
         yield _gap(table, terminal)
+
+
+def _broken(
+    cells: Sequence[_Text], columns: Sequence[Column], widths: Sequence[int]
+) -> Iterator[Sequence[_Text]]:
+    """A row as several lines, where cells that may be broken take more than one."""
+    parts = [
+        [replace(cell, text=part, painted="") for part in _lines_of(cell.text, room)] or [cell]
+        if column.wraps and width(cell.text) > room
+        else [cell]
+        for cell, column, room in zip(cells, columns, widths, strict=True)
+    ]
+    yield from zip_longest(*parts, fillvalue=_Text(""))
+
+
+def _lines_of(text: str, columns: int) -> list[str]:
+    # As in `_wrap`, with wide characters in mind.
+    room = columns if width(text) <= len(text) else columns // 2
+    return textwrap.wrap(text, max(1, room), break_on_hyphens=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +190,15 @@ def _bar(bar: Bar, terminal: Terminal) -> _Text:
     return _Text(f"[{text}{rest}]", painted=f"[{painted}{terminal.paint(rest, 'soft')}]")
 
 
+def _excess(wanted: Sequence[int], columns: int) -> int:
+    """By how much columns are wider than the terminal."""
+    return sum(wanted) + _SEPARATION * (len(wanted) - 1) - columns
+
+
 def _share(wanted: Sequence[int], grows: Sequence[bool], columns: int) -> list[int]:
     """How wide each column is: what it wants, or less where the terminal is too narrow."""
     widths = list(wanted)
-    excess = sum(widths) + _SEPARATION * (len(widths) - 1) - columns
+    excess = _excess(widths, columns)
     # First those columns give way that may, the widest first, then any.
     for may, least in ((grows, 12), ([True] * len(widths), 3)):
         while excess > 0:

@@ -94,7 +94,12 @@ def checks_page(checks: Sequence[Check]) -> Page:
         pill=status,
         blocks=(
             Table(
-                columns=(Column(), Column(), Column(grows=True), Column(grows=True)),
+                columns=(
+                    Column(),
+                    Column(),
+                    Column(grows=True, wraps=True),
+                    Column(grows=True, below=True),
+                ),
                 rows=tuple(
                     (
                         _mark(check),

@@ -86,6 +86,20 @@ white-space:nowrap;vertical-align:bottom}
 .R .R-table .R-grows{min-width:9em}
 .R .R-table .R-gap td{color:var(--fj-soft);font-style:italic}
 .R .R-table .R-gap:hover{background:none}
+.R .R-measured{container-type:inline-size}
+@supports (grid-template-columns:subgrid){@container (max-width:760px){
+.R table.R-folds{display:grid;grid-template-columns:var(--fj-columns);width:100%}
+.R .R-folds thead,.R .R-folds tbody,.R .R-folds tr{display:grid;grid-column:1/-1;
+grid-template-columns:subgrid}
+.R .R-folds tbody tr{border-bottom:1px solid var(--fj-line)}
+.R .R-folds tbody tr:last-child{border-bottom:0}
+.R .R-folds td{border-bottom:0;padding-right:12px}
+.R .R-folds th{padding-right:12px}
+.R .R-folds .R-grows{min-width:0;overflow-wrap:anywhere}
+.R .R-folds .R-line:not(.R-right),.R .R-folds .R-line:not(.R-right) code.R-mono{white-space:normal}
+.R .R-folds td.R-below,.R .R-folds .R-gap td{grid-column:1/-1;max-width:none;padding-top:0}
+.R .R-folds th.R-below,.R .R-folds td.R-below:empty{display:none}
+}}
 .R .R-under{font-size:12px;color:var(--fj-soft);min-height:1.4em}
 .R .R-under small{font-size:inherit}
 .R .R-fixed .R-under{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}

@@ -136,7 +136,7 @@ _COLUMNS = (
     Column(title="CPU time", right=True),
     Column(title="Peak memory", right=True),
     Column(title="Node", line=True),
-    Column(title="Error", grows=True),
+    Column(title="Error", grows=True, below=True),
 )
 
 

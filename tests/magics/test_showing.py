@@ -1,5 +1,7 @@
 """What a shell shows of things that know nothing of showing themselves."""
 
+from typing import Any
+
 from IPython.core.interactiveshell import InteractiveShell
 
 from fractal_jupyter import Fractal
@@ -11,7 +13,8 @@ def test_what_is_made_below_the_client_is_shown_by_a_shell(
     shell: InteractiveShell, fractal: Fractal
 ) -> None:
     def html(thing: object) -> str:
-        return str(shell.display_formatter.format(thing)[0].get("text/html", ""))
+        format_it: Any = shell.display_formatter
+        return str(format_it.format(thing)[0].get("text/html", ""))
 
     dataset = make_dataset(fractal, 2)
     again = Fractal(fractal.url)
