@@ -91,10 +91,10 @@ white-space:nowrap;vertical-align:bottom}
 .R table.R-folds{display:grid;grid-template-columns:var(--fj-columns);width:100%}
 .R .R-folds thead,.R .R-folds tbody,.R .R-folds tr{display:grid;grid-column:1/-1;
 grid-template-columns:subgrid}
-.R .R-folds tbody tr{border-bottom:1px solid var(--fj-line)}
-.R .R-folds tbody tr:last-child{border-bottom:0}
-.R .R-folds td{border-bottom:0;padding-right:12px}
-.R .R-folds th{padding-right:12px}
+.R .R-folds tr,.R .R-folds.R-table tbody tr:nth-child(n){padding:0}
+.R .R-folds.R-table tbody tr:nth-child(n+2){border-top:1px solid var(--fj-line)}
+.R .R-folds td{border-bottom:0}
+.R .R-folds td,.R .R-folds th{padding-right:12px}
 .R .R-folds .R-grows{min-width:0;overflow-wrap:anywhere}
 .R .R-folds .R-line:not(.R-right),.R .R-folds .R-line:not(.R-right) code.R-mono{white-space:normal}
 .R .R-folds td.R-below,.R .R-folds .R-gap td{grid-column:1/-1;max-width:none;padding-top:0}
