@@ -10,9 +10,9 @@ from fractal_jupyter.environments.failures import failure_error
 from fractal_jupyter.environments.lock import Lock, parse_lock
 from fractal_jupyter.environments.shipping import program
 from fractal_jupyter.errors import InterpreterError, InvalidManifest, ManifestBroken
-from fractal_jupyter.hosts.base import Host
+from fractal_jupyter.hosts.base import CommandResult, Host
 
-__all__ = ["InspectedPackage", "check_manifest", "inspect_package"]
+__all__ = ["InspectedPackage", "check_manifest", "inspect_package", "no_python"]
 
 _TIMEOUT = 120.0
 
@@ -63,9 +63,8 @@ def inspect_package(host: Host, *, python: str, package: str) -> InspectedPackag
         failed = told["failed"]
         raise failure_error(failed["reason"], failed["output"], package=package)
     if "inspected" not in told:
-        said = result.error_text.strip() or result.text.strip() or "nothing"
         raise InterpreterError(
-            f"The interpreter {python} on {host.name} cannot be used; it says: {said[-1000:]}"
+            f"The interpreter {python} on {host.name} cannot be used: {no_python(python, result)}."
         )
     inspected = told["inspected"]
     check_manifest(inspected)
@@ -77,6 +76,22 @@ def inspect_package(host: Host, *, python: str, package: str) -> InspectedPackag
         manifest_text=inspected["manifest"],
         lock=parse_lock(inspected["lock"]),
     )
+
+
+def no_python(python: str, result: CommandResult) -> str:
+    """In words, what is wrong with an interpreter that did not run the code it was given."""
+    said = result.error_text.strip() or result.text.strip()
+    if result.exit_code == 127 and "no such file" in said.lower():
+        return f"{python} is not there"
+    if result.exit_code in (126, 127) and said.startswith("cannot run"):
+        return f"{python} cannot be run: {said.rpartition(': ')[2]}"
+    # Another program takes our code for one of its arguments, and may say so at length.
+    quotes = result.argv[-1][:10] in said and "Traceback" not in said
+    refuses = "option" in said.partition("\n")[0] and "python" not in said.lower()
+    if not said or quotes or refuses:
+        return f"{python} is no Python"
+    last = said.splitlines()[-1].strip()
+    return f"{python} says {last[-200:].rstrip('.')!r}"
 
 
 def check_manifest(inspected: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from fractal_jupyter.environments.inspect import no_python
 from fractal_jupyter.errors import FractalError, HostKeyUnknown
 from fractal_jupyter.hosts.base import Host
 from fractal_jupyter.hosts.local import LocalHost
@@ -51,14 +53,17 @@ class Check:
 def check_resource(resource: LocalResource) -> list[Check]:
     """Try everything that jobs and collections on this machine need."""
     host = LocalHost()
+    jobs_dir = list(check_folder(host, "jobs_local_dir", resource.jobs_local_dir))
     return [
-        *check_folder(host, "jobs_local_dir", resource.jobs_local_dir),
+        *jobs_dir,
         *check_folder(host, "tasks_local_dir", resource.tasks_local_dir),
         *(
             check_python(host, version, path)
             for version, path in resource.tasks_python_config.versions.items()
         ),
-        attempt("worker", lambda: _check_worker(host, sys.executable, resource)),
+        attempt("worker", lambda: _check_worker(host, sys.executable, resource))
+        if jobs_dir[0].ok
+        else Check("worker", True, "not tried: jobs_local_dir cannot be written", note=True),
         Check("processors", True, f"{usable_processors()} may be used"),
     ]
 
@@ -115,16 +120,16 @@ def check_python(host: Host, version: str, path: str) -> Check:
             f"{path} cannot be run: {error}",
             f"install it, or change tasks_python_config.versions[{version!r}]",
         )
-    found = result.stdout.decode(errors="replace").strip()
-    if result.exit_code != 0 or found != version:
-        said = found or result.stderr.decode(errors="replace").strip()[-200:]
-        return Check(
-            subject,
-            False,
-            f"{path} is not Python {version}: it says {said!r}",
-            f"change tasks_python_config.versions[{version!r}]",
-        )
-    return Check(subject, True, f"{path} is Python {found}")
+    found = result.text.strip()
+    if result.exit_code == 0 and found == version:
+        return Check(subject, True, f"{path} is Python {found}")
+    wrong = no_python(path, result)
+    if result.exit_code == 0 and re.fullmatch(r"\d+\.\d+", found):
+        wrong = f"{path} is Python {found}, not {version}"
+    change = f"change tasks_python_config.versions[{version!r}]"
+    if wrong.endswith("is not there"):
+        change = f"install it, or {change}"
+    return Check(subject, False, wrong, change)
 
 
 def _check_worker(host: Host, python: str, resource: LocalResource) -> Check:

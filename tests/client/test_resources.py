@@ -1,12 +1,16 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.errors import AlreadyExists, InUse, InvalidDocument, NotAllowed, NotFound
+from fractal_jupyter.hosts.local import LocalHost
+from fractal_jupyter.runner.checks import check_python
 
 DOCUMENTS = Path(__file__).parents[1] / "models" / "data"
+HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def local(**fields: object) -> dict[str, object]:
@@ -51,17 +55,24 @@ def test_a_check_says_what_is_wrong_and_how_to_mend_it(fractal: Fractal, tmp_pat
     assert not checks["jobs_local_dir"].ok
     assert "jobs_local_dir" in checks["jobs_local_dir"].cure
     assert not checks["Python 3.12"].ok
-    assert "/no/python" in checks["Python 3.12"].found
+    assert checks["Python 3.12"].found == "/no/python is not there"
     assert "tasks_python_config" in checks["Python 3.12"].cure
-    assert not checks["worker"].ok
+    # It follows from the folder.
+    assert checks["worker"].note
+    assert checks["worker"].found == "not tried: jobs_local_dir cannot be written"
+    assert not checks["worker"].cure
 
 
 def test_a_python_of_another_version_is_noticed(fractal: Fractal) -> None:
-    python = "/bin/sh"
-    config = {"default_version": "3.12", "versions": {"3.12": python}}
-    fractal.resources.update("Local resource", tasks_python_config=config)
-    (check,) = [c for c in fractal.resources.check("Local resource") if c.subject == "Python 3.12"]
-    assert not check.ok
+    for python, version, found in (
+        (sys.executable, "2.7", f"{sys.executable} is Python {HERE}, not 2.7"),
+        ("/bin/ls", "3.12", "/bin/ls is no Python"),
+        ("/bin/cat", "3.12", "/bin/cat is no Python"),
+        ("/etc/passwd", "3.12", "/etc/passwd cannot be run: Permission denied"),
+    ):
+        check = check_python(LocalHost(), version, python)
+        assert not check.ok
+        assert check.found == found
 
 
 def test_resources_are_changed_and_removed(fractal: Fractal) -> None:

@@ -146,3 +146,8 @@ def test_a_package_that_is_not_installed(python: str) -> None:
 def test_an_interpreter_that_does_not_work(interpreter: str) -> None:
     with pytest.raises(InterpreterError, match=f"{interpreter} on this machine cannot be used"):
         inspect(interpreter)
+
+
+def test_a_program_that_is_no_python_is_not_quoted() -> None:
+    with pytest.raises(InterpreterError, match=r"cannot be used: /bin/ls is no Python\.$"):
+        inspect("/bin/ls")
