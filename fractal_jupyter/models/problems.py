@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _LISTED = 10
+_LONGEST = 100
 _KINDS: Final[dict[type, str]] = {
     bool: "a boolean",
     int: "an integer",
@@ -54,7 +55,10 @@ def describe(value: object) -> str:
     if value is None:
         return "null"
     kind = _KINDS.get(type(value), f"of Python type {type(value).__qualname__}")
-    return f"{_shortener.repr(value)} ({kind})"
+    shown = _shortener.repr(value)
+    if len(shown) > _LONGEST:
+        shown = f"{shown[:_LONGEST]}…"
+    return f"{shown} ({kind})"
 
 
 def child(path: str, key: str | int) -> str:

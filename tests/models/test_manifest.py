@@ -112,7 +112,11 @@ def test_broken_tasks_are_refused(task: object, line: str) -> None:
 
 
 def test_names_are_unique() -> None:
-    assert "several called ['P']" in refusal(PARALLEL, ONCE, PARALLEL)
+    schema = {"type": "object", "properties": {f"argument_{k}": {} for k in range(50)}}
+    large = {**PARALLEL, "args_schema_parallel": schema, "docs_info": "word " * 500}
+    refused = refusal(large, ONCE, large)
+    assert "several called ['P']" in refused
+    assert len(refused.splitlines()[-1]) < 250
 
 
 def test_schemas_are_there_if_promised() -> None:
