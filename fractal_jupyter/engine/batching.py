@@ -109,7 +109,7 @@ def _check(
     if excess:
         raise PlanError(
             f"`tasks_per_job` = {packing.units_per_batch} and `parallel_tasks_per_job` = "
-            f"{side_by_side} of the step's meta, for {n_units} units, come to "
+            f"{side_by_side} of the step's meta, for {n_units:,} units, come to "
             f"{excess}. Change them in the meta, or leave both out."
         )
 

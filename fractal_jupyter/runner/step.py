@@ -208,17 +208,17 @@ class StepRun:
 
     def _failure(self, counts: Mapping[str, int], total: int) -> str:
         parts = [
-            f"{n} {status}"
+            f"{n:,} {status}"
             for status in ("failed", "interrupted", "cancelled")
             if (n := counts.get(status, 0))
         ]
         first = self.context.running.first_bad_unit(self.context.job.id, self.step.position)
         where = "" if first.zarr_url is None else f" ({first.zarr_url})"
         done = counts.get("done", 0)
-        kept = f" The other {'one is' if done == 1 else f'{done} are'} kept." if done else ""
+        kept = f" The other {'one is' if done == 1 else f'{done:,} are'} kept." if done else ""
         return (
             f"Step {self.step.position} ({self.step.task_name}): {', '.join(parts)} "
-            f"of {total} unit{'s' if total > 1 else ''}. "
+            f"of {total:,} unit{'s' if total > 1 else ''}. "
             f"Unit {first.index}{where}: {_sentence(first.error or first.status)}{kept}"
         )
 
