@@ -27,8 +27,14 @@ S = TypeVar("S", bound="Tool")
 
 WIDE = ipywidgets.Layout(width="auto")
 
+# ipywidgets has a black one, which is not seen on a dark ground.
+_ARROW = (
+    "url(\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E"
+    "%3Cpath fill='%23808080' d='M5.2 5.9 9 9.7l3.8-3.8 1.2 1.2-5 5-5-5z'/%3E%3C/svg%3E\")"
+)
+
 _STYLE = f"""<style>
-.fjw{{max-width:1180px;overflow:hidden}}
+.fjw{{max-width:1180px;overflow:hidden;--jp-widgets-dropdown-arrow:{_ARROW}}}
 .fjw .widget-html,.fjw .widget-html-content{{line-height:1.4;height:auto;min-width:0}}
 .fjw .widget-html{{margin:0 2px}}
 .fjw .widget-inline-hbox{{height:auto}}
