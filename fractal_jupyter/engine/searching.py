@@ -20,6 +20,8 @@ _IN_LABELS: Final = 30
 _IN_FACTS: Final = 10
 _IN_PROSE: Final = 3
 _WHOLE, _BEGINNING, _INSIDE = 3, 2, 1
+# Of a word that is sought as the beginning of others in prose.
+_LEAST_LETTERS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,15 +114,19 @@ class _Place:
 
     count: int
     words: list[str]
-    inside: bool = True
+    is_prose: bool = False
 
     def score(self, word: str) -> int:
         """How well a word is found: as one of the words, at the beginning of one, or inside."""
         if word in self.words:
             return self.count * _WHOLE
+        # Prose has too many words for some letters in one of them to mean anything.
+        if self.is_prose and len(word) < _LEAST_LETTERS:
+            return 0
         if any(other.startswith(word) for other in self.words):
             return self.count * _BEGINNING
-        return self.count * _INSIDE if self.inside and any(word in w for w in self.words) else 0
+        is_inside = not self.is_prose and any(word in other for other in self.words)
+        return self.count * _INSIDE if is_inside else 0
 
 
 def _places(task: SearchedTask) -> list[_Place]:
@@ -133,8 +139,7 @@ def _places(task: SearchedTask) -> list[_Place]:
         _Place(_IN_NAME, _words(entry["name"])),
         _Place(_IN_LABELS, _words(*labels)),
         _Place(_IN_FACTS, _words(*facts)),
-        # prose has too many words for one inside of another to mean anything
-        _Place(_IN_PROSE, _words(*prose), inside=False),
+        _Place(_IN_PROSE, _words(*prose), is_prose=True),
     ]
 
 

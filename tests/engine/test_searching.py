@@ -63,6 +63,7 @@ def test_prose_is_searched_by_the_beginnings_of_its_words() -> None:
     task = SearchedTask({"name": "A", "docs_info": "Does something."}, "p", None)
     assert found([task], search="some") == ["A"]
     assert found([task], search="ome") == []
+    assert found([task], search="so") == []
 
 
 def test_newer_versions_come_first() -> None:
