@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import re
 import secrets
 import threading
 import time
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from fractal_jupyter.engine.slurm_options import UnitOptions
 from fractal_jupyter.errors import (
     CommandTimeout,
+    FractalError,
     HostUnreachable,
     SchedulerError,
     SchedulerUnreachable,
@@ -43,6 +46,8 @@ COMMAND_SECONDS = 120.0
 # A submission whose answer was lost may be accepted that long afterwards.
 INTENT_SECONDS = 15.0
 INTENT_LOOK_SECONDS = 3.0
+# So long is what a site has configured taken to be what it was: administrators change it.
+SITE_SECONDS = 180.0
 # `sbatch` takes what has arrived for all of a script when a connection is cut, or we are killed.
 SUBMIT_WHOLE = '(umask 077; cat >"$2") && test "$(wc -c <"$2")" -eq "$3" && exec "$0" "$1" "$2"'
 # Of the largest script that a site accepts, what we make use of.
@@ -52,6 +57,10 @@ HIDDEN = (
     "jobs that are submitted through sudo cannot be watched: use a slurm_ssh resource, or ask the "
     "cluster's administrators to change that"
 )
+
+
+class _ArrayTooLarge(SubmissionRejected):
+    """The site does not allow arrays of that size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,30 +109,55 @@ class SlurmScheduler:
         self._python = python
         self._payloads_dir = payloads_dir
         self._foreign = foreign
-        self._watch = SlurmWatch(control, username=username, seconds=poll_seconds)
+        self._watch = SlurmWatch(
+            control, username=username, seconds=poll_seconds, configure=self._look_again
+        )
         self._lock = threading.Lock()
-        self._site: SiteConfig | None = None
+        self._site: tuple[SiteConfig, float] | None = None
 
     # submitting
 
     def submit(self, submission: Submission) -> dict[int, Handle]:
         """Submit batches, as one job array if the site allows it; see `Scheduler.submit`."""
-        site = self._site_config()
+        # Who could not watch them must not rely on what was so some minutes ago.
+        site = self._site_config(again=self._foreign)
         if self._foreign and "jobs" in site.private_data:
             raise SchedulerError(HIDDEN)
         accepted: dict[int, Handle] = {}
         try:
-            for first, numbers in _blocks(submission.batches, site.max_array_size):
-                for some, job in self._submit_as_many(submission, first, numbers, site):
-                    accepted |= {n: _handle(submission, job, n - first) for n in some}
-                if numbers[-1] not in accepted:
-                    break  # what comes next has to wait as well
-        except SchedulerError:
-            if not accepted:
-                raise
-            # It is refused again when it is offered again; what was accepted runs.
-            log.exception("%s: not all batches were accepted", submission.name)
+            self._submit_blocks(submission, site, accepted)
+        except _ArrayTooLarge as error:
+            now = self._site_config(again=True)
+            if now.max_array_size == site.max_array_size:
+                self._refuse(submission, error, accepted)
+                return accepted
+            try:
+                self._submit_blocks(submission, now, accepted)
+            except SchedulerError as again:
+                self._refuse(submission, again, accepted)
+        except SchedulerError as error:
+            self._refuse(submission, error, accepted)
         return accepted
+
+    @staticmethod
+    def _refuse(
+        submission: Submission, error: SchedulerError, accepted: Mapping[int, Handle]
+    ) -> None:
+        """Raise what was said of the first batches; others are refused when it is their turn."""
+        if not accepted:
+            raise error
+        log.error("%s: not all batches were accepted: %s", submission.name, error)
+
+    def _submit_blocks(
+        self, submission: Submission, site: SiteConfig, accepted: dict[int, Handle]
+    ) -> None:
+        """Submit batches that are not accepted yet, in arrays of the size that a site allows."""
+        left = [number for number in submission.batches if number not in accepted]
+        for first, numbers in _blocks(left, site.max_array_size):
+            for some, job in self._submit_as_many(submission, first, numbers, site):
+                accepted |= {n: _handle(submission, job, n - first) for n in some}
+            if numbers[-1] not in accepted:
+                break  # what comes next has to wait as well
 
     def _submit_as_many(
         self, submission: Submission, first: int, numbers: Sequence[int], site: SiteConfig
@@ -167,6 +201,8 @@ class SlurmScheduler:
             case Rejected(kind="submit_limit", words=words):
                 log.info("%s: %d batches are too many: %s", submission.name, len(numbers), words)
                 return None
+            case Rejected(kind="array") as rejected:
+                raise _ArrayTooLarge(rejection(rejected).reason)
             case Rejected() as rejected:
                 raise SubmissionRejected(rejection(rejected).reason)
 
@@ -228,18 +264,26 @@ class SlurmScheduler:
         result = self._control.run(["scontrol", "show", "config"], timeout=COMMAND_SECONDS)
         return parse_config(result.exit_code, result.text, result.error_text)
 
-    def _site_config(self) -> SiteConfig:
+    def _site_config(self, *, again: bool = False) -> SiteConfig:
+        """What the site has configured, asked some minutes ago at most, or `again` right now."""
         with self._lock:
-            if self._site is None:
-                try:
-                    site = self.site_config()
-                except CommandTimeout as error:
-                    raise SchedulerUnreachable(f"SLURM does not answer: {error}") from error
-                if isinstance(site, Unreadable):
-                    raise SchedulerUnreachable(f"SLURM does not answer: {site.words}")
-                self._site = site
-                self._watch.configure(site)
-            return self._site
+            now = time.monotonic()
+            if self._site is not None and not again and now - self._site[1] < SITE_SECONDS:
+                return self._site[0]
+            try:
+                site = self.site_config()
+            except CommandTimeout as error:
+                raise SchedulerUnreachable(f"SLURM does not answer: {error}") from error
+            if isinstance(site, Unreadable):
+                raise SchedulerUnreachable(f"SLURM does not answer: {site.words}")
+            self._site = site, now
+            self._watch.configure(site)
+            return site
+
+    def _look_again(self) -> None:
+        """See whether the site is configured as it was; from time to time, while it is watched."""
+        with contextlib.suppress(FractalError):
+            self._site_config()
 
     # watching
 
@@ -255,17 +299,16 @@ class SlurmScheduler:
         self, name: str, folder: str, numbers: Iterable[int], *, intended: bool
     ) -> dict[int, Handle]:
         """Find array elements by the name of their jobs; see `Scheduler.find`."""
-        size = self._site_config().max_array_size
-        wanted = {number: _array_name(name, number - number % size) for number in numbers}
+        wanted = set(numbers)
         until = time.monotonic() + INTENT_SECONDS
         while True:
-            jobs = self._watch.find(set(wanted.values()), ended=intended)
             found: dict[int, Handle] = {}
-            for number, array in wanted.items():
-                element = number % size
-                job = max((job.job for job in jobs[array] if job.names(element)), default=None)
-                if job is not None:
-                    found[number] = _handle_in(folder, job, element)
+            newest = sorted(self._watch.find(ended=intended), key=lambda row: row.id.job)
+            for row in newest:
+                first = _first_of(row.name, name)
+                if first is not None:
+                    elements = {n - first for n in wanted if row.id.names(n - first)}
+                    found |= {e + first: _handle_in(folder, row.id.job, e) for e in elements}
             if len(found) == len(wanted) or not intended or time.monotonic() >= until:
                 return found
             time.sleep(INTENT_LOOK_SECONDS)
@@ -300,6 +343,15 @@ def _blocks(numbers: Iterable[int], size: int) -> Iterator[tuple[int, list[int]]
 def _array_name(name: str, first: int) -> str:
     """What the array is called whose element 0 is that batch: elements do not say which it is."""
     return f"{name}-{first}" if first else name
+
+
+def _first_of(array: str, name: str) -> int | None:
+    """Which batch element 0 of an array is, by what that is called; None if it is another's.
+
+    The site may have allowed arrays of another size when it was submitted.
+    """
+    rest = re.fullmatch(re.escape(name) + "(?:-([0-9]{1,9}))?", array)
+    return None if rest is None else int(rest[1] or 0)
 
 
 def _elements(elements: Iterable[int]) -> str:

@@ -264,9 +264,9 @@ class SlurmOnce:
         until = time.monotonic() + INTENT_SECONDS
         while True:
             with contextlib.suppress(SchedulerUnreachable):
-                found = self._watch.find([name], ended=True)[name]
+                found = [row.id.job for row in self._watch.find(ended=True) if row.name == name]
                 if found:
-                    return found[0].job
+                    return found[0]
             if time.monotonic() >= until:
                 raise SchedulerUnreachable(
                     f"SLURM did not answer when the job {name} was submitted: {why}. Try again."

@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -112,14 +112,23 @@ class Snapshot:
 class SlurmWatch:
     """Watches jobs of one user."""
 
-    def __init__(self, host: Host, *, username: str, seconds: float) -> None:
+    def __init__(
+        self,
+        host: Host,
+        *,
+        username: str,
+        seconds: float,
+        configure: Callable[[], None] = lambda: None,
+    ) -> None:
         """Make the watch; nothing is asked yet.
 
         Args:
             host: Where SLURM is asked.
             username: Whose jobs.
             seconds: For how long an answer is good.
+            configure: Called when SLURM answers; says with `configure` what has changed.
         """
+        self._configure = configure
         self._host = host
         self._username = username
         self._seconds = max(seconds, SHORTEST_INTERVAL_SECONDS)
@@ -155,11 +164,10 @@ class SlurmWatch:
             snapshot = self._snapshot
             return [self._status(element, snapshot) for element in watched]
 
-    def find(self, names: Iterable[str], *, ended: bool) -> dict[str, list[JobId]]:
-        """The jobs of these names, as SLURM says right now.
+    def find(self, *, ended: bool) -> list[QueueRow]:
+        """The jobs of the user, as SLURM says right now.
 
         Args:
-            names: The names.
             ended: Whether those count that have ended.
 
         Raises:
@@ -168,11 +176,7 @@ class SlurmWatch:
         rows = self._queue()
         if isinstance(rows, Unreadable):
             raise SchedulerUnreachable(f"SLURM does not answer: {rows.words}")
-        found: dict[str, list[JobId]] = {name: [] for name in names}
-        for row in rows:
-            if row.name in found and (ended or row.state not in ENDED):
-                found[row.name].append(row.id)
-        return found
+        return [row for row in rows if ended or row.state not in ENDED]
 
     # asking
 
@@ -207,6 +211,7 @@ class SlurmWatch:
         rows = self._queue()
         if isinstance(rows, Unreadable):
             return Snapshot(asked, rows)
+        self._configure()
         by_job: dict[int, list[QueueRow]] = {}
         for row in rows:
             by_job.setdefault(row.id.job, []).append(row)

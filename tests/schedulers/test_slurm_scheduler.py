@@ -192,7 +192,92 @@ def test_through_sudo_jobs_must_be_seen_by_others(cluster: Cluster) -> None:
     assert scheduler(cluster).submit(submission(0))
 
 
+def set_array_size(cluster: Cluster, size: int) -> None:
+    line = b"MaxArraySize = %d" % size
+    cluster.config = re.sub(rb"MaxArraySize +=.*", line, cluster.config)
+
+
+def test_arrays_that_became_too_large_are_submitted_smaller(cluster: Cluster) -> None:
+    asked = scheduler(cluster)
+    asked.submit(submission(0))
+    set_array_size(cluster, 3)
+    jobs = iter((8, 9))
+
+    def submit(call: FakeCall) -> FakeOutcome:
+        if "--array=0-3" in call.stdin.decode():
+            return FakeOutcome(1, stderr=(DATA / "sbatch" / "array.txt").read_bytes())
+        return FakeOutcome(stdout=b"%d\n" % next(jobs))
+
+    cluster.submit = submit
+    handles = asked.submit(submission(*range(4)))
+    assert [(h["job"], h["element"]) for h in handles.values()] == [(8, 0), (8, 1), (8, 2), (9, 0)]
+
+
+def test_an_array_that_is_refused_at_any_size_is_refused(cluster: Cluster) -> None:
+    refusal = (DATA / "sbatch" / "array.txt").read_bytes()
+    cluster.submit = lambda call: FakeOutcome(1, stderr=refusal)
+    with pytest.raises(SubmissionRejected, match="array"):
+        scheduler(cluster).submit(submission(*range(4)))
+    assert len(cluster.scripts()) == 1
+
+
+def test_what_is_configured_is_asked_again_after_a_while(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = scheduler(cluster)
+    for _ in range(3):
+        asked.submit(submission(0))
+    assert cluster.count("scontrol") == 1
+    monkeypatch.setattr(slurm, "SITE_SECONDS", 0.0)
+    set_array_size(cluster, 1)
+    asked.submit(submission(0, 1))
+    assert len(cluster.scripts()) == 5
+
+
+def test_accounting_that_is_switched_on_is_noticed_by_who_watches(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = b"AccountingStorageType = accounting_storage/%s"
+    without, with_it = (
+        re.sub(rb"AccountingStorageType +=.*", line % kind, cluster.config)
+        for kind in (b"none", b"slurmdbd")
+    )
+    cluster.config = without
+    asked = scheduler(cluster)
+    (handle,) = asked.submit(submission(0)).values()
+    cluster.queued("7_0|FAILED|NonZeroExitCode|N/A|N/A|node1|alice|x")
+    asked.poll([handle])
+    assert cluster.count("sacct") == 0
+    cluster.config = with_it
+    monkeypatch.setattr(slurm, "SITE_SECONDS", 0.0)
+    asked.poll([handle])
+    assert cluster.count("sacct") == 1
+
+
+def test_through_sudo_it_is_seen_at_once_that_jobs_are_hidden(cluster: Cluster) -> None:
+    asked = scheduler(cluster, foreign=True)
+    asked.submit(submission(0))
+    cluster.config = (DATA / "scontrol" / "config-private.txt").read_bytes()
+    with pytest.raises(SchedulerError, match="PrivateData"):
+        asked.submit(submission(0))
+
+
 # finding again
+
+
+def test_batches_are_found_in_arrays_of_another_size(cluster: Cluster) -> None:
+    set_array_size(cluster, 3)
+    cluster.queued(
+        "7_[0-3]|PENDING|None|N/A|N/A||alice|fractal-1-0-abcd",
+        "8_[0-1]|PENDING|None|N/A|N/A||alice|fractal-1-0-abcd-4",
+        "9_[0-9]|PENDING|None|N/A|N/A||alice|fractal-1-0-abcde",
+    )
+    found = scheduler(cluster).find("fractal-1-0-abcd", "/jobs/phase", range(9), intended=False)
+    assert {n: (h["job"], h["element"]) for n, h in found.items()} == {
+        **{n: (7, n) for n in range(4)},
+        4: (8, 0),
+        5: (8, 1),
+    }
 
 
 def test_batches_are_found_by_the_name_of_their_jobs(cluster: Cluster) -> None:
