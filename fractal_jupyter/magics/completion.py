@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from argparse import Action
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fractal_jupyter.engine.planning import RESERVED
@@ -16,12 +17,15 @@ from fractal_jupyter.magics.words import Word, quote, split
 if TYPE_CHECKING:
     from fractal_jupyter.client.fractal import Fractal
     from fractal_jupyter.magics.magic import FractalMagic
+    from fractal_jupyter.models.images import Image
 
 MATCHER = "fractal_jupyter.magics"
 # The magic at the beginning of a line, perhaps with its result assigned.
 _START = re.compile(r"^\s*(?:[\w.\[\]'\"]+\s*=\s*)?%{1,2}fractal(?:\s+(?P<rest>.*))?$")
 _JOB_STATUSES = ("submitted", "running", "done", "failed", "cancelled")
 MOST_LISTED = 20
+# So many images are looked at for their attributes, and so many values of one are offered.
+MOST_IMAGES, MOST_VALUES = 5_000, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,14 @@ class Names:
         configs = [r.document.get(config) or {} for r in self.fractal.resources.list()]
         return [str(version) for each in configs for version in each.get("versions", {})]
 
+    def images(self, dataset: str) -> list[Image]:
+        """The first images of a dataset: its name, or a variable that holds one."""
+        held = dataset.strip("${}")
+        name = self.variables[held].name if held in self._held("Dataset") else dataset
+        datasets = self.fractal._store.datasets
+        found = datasets.find(name)
+        return [] if found is None else datasets.images(found.id, limit=MOST_IMAGES)
+
     def schemas(self, task: str) -> Iterator[Mapping[str, Any]]:
         """The schema of each argument of a task, by name; one mapping for each of its parts."""
         found = [t for t in self.fractal.tasks.list() if t.name == task]
@@ -168,6 +180,10 @@ def _in_verb(
     option, given = _place(parser, words)
     if option is not None:
         kind = parser.kinds.get(option.dest, "")
+        if kind in ("where", "type"):
+            images = names().images(str(given[1])) if len(given) > 1 else ()
+            complete_it = _where if kind == "where" else _type
+            return complete_it(images, last, fragment)
         return _fitting(fragment, last, names().of(kind), kind) if kind else None
     if last.startswith("-"):
         used = {a.dest for w in words if (a := parser.option(w)) and not _repeats(a)}
@@ -217,6 +233,31 @@ def _argument(given: list[Word], last: Word, fragment: str, names: Names) -> Com
     return _fitting(start, value, _values(schemas.get(name, {})), "value")
 
 
+def _where(images: Iterable[Image], last: Word, fragment: str) -> Completions:
+    """The attributes of images, or the values of the one that is being written."""
+    values: dict[str, dict[str, None]] = {}
+    for image in images:
+        for attribute, value in image.attributes.items():
+            shown = json.dumps(value) if isinstance(value, bool) else str(value)
+            values.setdefault(attribute, {})[shown] = None
+    name, equals, rest = str(last).partition("=")
+    if not equals:
+        found = _fitting(fragment, last, values, "attribute")
+        return replace(found, candidates=tuple(f"{one}=" for one in found.candidates))
+    # Several values have commas between them; the last one is being written.
+    *given, value = rest.split(",")
+    free = [one for one in values.get(name, {}) if one not in given]
+    start = re.split("[=,]", fragment)[-1]
+    return _fitting(start, Word(value, open=last.open), free[:MOST_VALUES], "value")
+
+
+def _type(images: Iterable[Image], last: Word, fragment: str) -> Completions:
+    """The types of images, each as it is and as it is not."""
+    types = dict.fromkeys(name for image in images for name in image.types)
+    both = [text for name in types for text in (name, f"{name}=false")]
+    return _fitting(fragment, last, both, "type")
+
+
 def _values(schema: Mapping[str, Any]) -> list[str]:
     if isinstance(schema.get("enum"), list):
         return [str(value) for value in schema["enum"]]
@@ -226,7 +267,7 @@ def _values(schema: Mapping[str, Any]) -> list[str]:
 def _fitting(fragment: str, last: Word, names: Iterable[str], kind: str) -> Completions:
     """The names that begin with the last word, written as it was begun."""
     mark = fragment[:1] if fragment[:1] in ("'", '"') else ""
-    plain = kind in ("verb", "option")
+    plain = kind in ("verb", "option", "type")
     found = [name for name in names if name.lower().startswith(last.lower())]
     shown = tuple(name if plain else quote(name, mark=mark) for name in found)
     return Completions(fragment, shown, kind)
@@ -247,11 +288,12 @@ def add_completion(ipython: Any, magic: FractalMagic) -> None:
         if found is None:
             return {"completions": [], "suppress": False}
         after = context.line_with_cursor[context.cursor_position :]
+        offered = [
+            SimpleCompletion(text=_before(text, after), type=found.kind)
+            for text in found.candidates
+        ]
         return {
-            "completions": [
-                SimpleCompletion(text=_before(text, after), type=found.kind)
-                for text in found.candidates
-            ],
+            "completions": offered or _NothingElse(),
             "matched_fragment": found.fragment,
             "suppress": True,
             "ordered": True,
@@ -264,6 +306,13 @@ def add_completion(ipython: Any, magic: FractalMagic) -> None:
         if getattr(other, "matcher_identifier", None) != MATCHER
     ]
     completer.custom_matchers.append(matcher)
+
+
+class _NothingElse(list[Any]):
+    """No completion at all: IPython asks other completers where a list has no length."""
+
+    def __len__(self) -> int:
+        return 1
 
 
 def _before(text: str, after: str) -> str:

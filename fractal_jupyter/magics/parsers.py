@@ -295,6 +295,7 @@ def _add_submission(parser: VerbParser) -> None:
         action="append",
         default=[],
         metavar="NAME[=false]",
+        kind="type",
         help="only images that are of this type, or are not (repeatable)",
     )
     parser.add(
@@ -302,6 +303,7 @@ def _add_submission(parser: VerbParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE,…",
+        kind="where",
         help="only images with one of these values of an attribute (repeatable)",
     )
     parser.add(

@@ -25,6 +25,12 @@ def completed(shell: InteractiveShell, line: str, after: str = "") -> list[str]:
 def _names(fractal: Fractal, shell: InteractiveShell) -> None:
     shell.user_ns["mine"] = make_dataset(fractal, 1)
     fractal.datasets.create("my plate", zarr_dir="/x")
+    wells = fractal.datasets.create("wells", zarr_dir="/w")
+    wells.add_images(
+        {"zarr_url": f"/w/{k}", "attributes": {"well": well, "t": k}, "types": {"is_3D": True}}
+        for k, well in enumerate(("B03", "B04", "C05"))
+    )
+    shell.user_ns["held"] = wells
     fractal.workflows.create("all of it", steps=[{"task": "Toy Copy"}])
 
 
@@ -43,7 +49,9 @@ def _names(fractal: Fractal, shell: InteractiveShell) -> None:
             [
                 '%fractal datasets "plate"',
                 '%fractal datasets "my plate"',
+                '%fractal datasets "wells"',
                 '%fractal datasets "mine"',
+                '%fractal datasets "held"',
             ],
         ),
         ('%fractal submit "toy pa', ['%fractal submit "Toy Parallel"']),
@@ -69,6 +77,30 @@ def _names(fractal: Fractal, shell: InteractiveShell) -> None:
         ("%fractal export toy-tasks --version ", ["%fractal export toy-tasks --version 1.0"]),
         ("%fractal collect x --pi", [f"%fractal collect x --{o}" for o in PIN_TO_PIXI]),
         ("%fractal update a", ['%fractal update "all of it"']),
+        (
+            '%fractal submit "Toy Parallel" wells --where ',
+            [f'%fractal submit "Toy Parallel" wells --where {name}=' for name in ("well", "t")],
+        ),
+        (
+            '%fractal submit "Toy Parallel" wells --where well=B03,',
+            [f'%fractal submit "Toy Parallel" wells --where well=B03,{w}' for w in ("B04", "C05")],
+        ),
+        (
+            "%fractal plan a wells --where well=B",
+            [f"%fractal plan a wells --where well=B0{k}" for k in (3, 4)],
+        ),
+        (
+            "%fractal plan a $held --where t=",
+            [f"%fractal plan a $held --where t={k}" for k in range(3)],
+        ),
+        (
+            "%fractal plan a wells --type ",
+            ["%fractal plan a wells --type is_3D", "%fractal plan a wells --type is_3D=false"],
+        ),
+        ("%fractal plan a wells --where nothing=", []),
+        ("%fractal plan a unknown --where ", []),
+        ("%fractal plan --where ", []),
+        ("%fractal update nothing", []),
         ("%fractal update x 0 --version 1", ["%fractal update x 0 --version 1.0"]),
     ],
 )
@@ -84,6 +116,13 @@ def test_where_nothing_fits_nothing_is_offered(
 ) -> None:
     found = complete(line, lambda: Names(fractal, shell.user_ns))
     assert found is None or not found.candidates
+
+
+def test_without_workflows_no_keywords_are_offered_for_them(
+    fractal: Fractal, shell: InteractiveShell
+) -> None:
+    fractal.workflows.remove("all of it")
+    assert completed(shell, "%fractal update ") == []
 
 
 def test_python_versions_are_those_of_the_resources(
