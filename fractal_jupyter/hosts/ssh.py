@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fractal_jupyter.errors import AccessDenied, FileMissing, HostError
+from fractal_jupyter.errors import AccessDenied, FileMissing, HostError, HostKeyUnknown
 from fractal_jupyter.hosts import ssh_files
 from fractal_jupyter.hosts.base import (
     Capability,
@@ -28,7 +28,7 @@ from fractal_jupyter.hosts.listing import parse_listing
 from fractal_jupyter.hosts.local import named_errors, replacing
 from fractal_jupyter.hosts.ssh_config import Destination, configured
 from fractal_jupyter.hosts.ssh_connection import Connection
-from fractal_jupyter.hosts.ssh_known import HostKey, remember
+from fractal_jupyter.hosts.ssh_known import HostKey, check_host_key, remember
 from fractal_jupyter.hosts.ssh_login import log_in, show_key
 from fractal_jupyter.hosts.ssh_run import Outcome, run_script
 from fractal_jupyter.hosts.ssh_shell import Script, command_body
@@ -270,17 +270,21 @@ def trust(host: str, fingerprint: str, *, config_files: Sequence[Path] | None = 
         config_files: the SSH configuration files; by default the user's and the system's.
 
     Returns:
-        The file of known hosts that it was written to.
+        The file of known hosts that it was written to, or is in already.
 
     Raises:
         AccessDenied: the host shows a key with another fingerprint.
+        HostKeyChanged: it is known by another key, or this one has been revoked.
         HostUnreachable: it does not answer.
     """
     to = configured(host, files=config_files)
     key = show_key(to, files=config_files)
+    known: str | None = None
+    with contextlib.suppress(HostKeyUnknown):
+        known = check_host_key(to, key)
     if key.fingerprint != fingerprint.strip():
         raise AccessDenied(
             f"{to.hostname} shows a key of type {key.type} with the fingerprint {key.fingerprint},"
             f" not {fingerprint}. Nothing was recorded."
         )
-    return remember(to, key)
+    return known or remember(to, key)

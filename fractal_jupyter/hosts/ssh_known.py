@@ -39,7 +39,12 @@ class HostKey:
 class _Known:
     key: HostKey
     revoked: bool
-    place: str
+    file: str
+    line: int
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line}"
 
 
 def known_types(to: Destination) -> list[str]:
@@ -47,12 +52,15 @@ def known_types(to: Destination) -> list[str]:
     return [known.key.type for known in _known(to) if not known.revoked]
 
 
-def check_host_key(to: Destination, key: HostKey) -> None:
+def check_host_key(to: Destination, key: HostKey) -> str:
     """Make sure that a host is the one it is said to be.
 
     Args:
         to: the host.
         key: the key that it has shown, and has proved to have.
+
+    Returns:
+        The file that it is known from.
 
     Raises:
         HostKeyUnknown: nothing is known of the host.
@@ -65,8 +73,9 @@ def check_host_key(to: Destination, key: HostKey) -> None:
             " sent. Ask its administrator."
         )
     valid = [each for each in known if not each.revoked]
-    if any(each.key == key for each in valid):
-        return
+    for each in valid:
+        if each.key == key:
+            return each.file
     if valid:
         raise HostKeyChanged(_changed(to, key, valid))
     raise HostKeyUnknown(
@@ -106,7 +115,7 @@ def _changed(to: Destination, key: HostKey, valid: list[_Known]) -> str:
         f" along, so nothing was sent.\n{before}\n    shown: {key.type} {key.fingerprint}\n"
         "Ask the administrator of that machine whether its key was changed. Only if it was, remove"
         f" the known one with\n    ssh-keygen -R {shlex.quote(to.known_as)}"
-        f" -f {shlex.quote(same[0].place.rpartition(':')[0])}"
+        f" -f {shlex.quote(same[0].file)}"
     )
 
 
@@ -144,7 +153,7 @@ def _in_file(path: str, name: str) -> Iterator[_Known]:
             blob = base64.b64decode(words[2], validate=True)
         except binascii.Error:
             continue
-        yield _Known(HostKey(words[1], blob), marker == "@revoked", f"{path}:{number}")
+        yield _Known(HostKey(words[1], blob), marker == "@revoked", path, number)
 
 
 def _names(field: str, name: str) -> bool:

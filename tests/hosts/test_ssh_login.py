@@ -107,6 +107,9 @@ def test_trust_is_for_the_fingerprint_that_a_person_has_compared(server: Sshd) -
     path = trust(server.alias, server.fingerprint, config_files=files)
     assert path == str(server.known_hosts)
     assert server.known_hosts.read_text().splitlines()[0] == "other ssh-ed25519 AAAA"
+    # twice is the same as once
+    assert trust(server.alias, server.fingerprint, config_files=files) == path
+    assert len(server.known_hosts.read_text().splitlines()) == 2
     assert works(of(server))
 
 
@@ -122,6 +125,10 @@ def test_a_changed_key_is_a_hard_stop(server: Sshd) -> None:
     said = str(raised.value)
     assert before in said
     assert server.fingerprint in said
+    # nor is it trusted beside the one that is known
+    with pytest.raises(HostKeyChanged, match="shows another key than"):
+        trust(server.alias, server.fingerprint, config_files=[server.config])
+    assert len(server.known_hosts.read_text().splitlines()) == 1
     command = next(line for line in said.splitlines() if "ssh-keygen -R" in line)
     subprocess.run(shlex.split(command), check=True, capture_output=True)
     with pytest.raises(HostKeyUnknown):
