@@ -85,8 +85,10 @@ def _table(table: Table) -> Iterator[str]:
         yield "<thead><tr>"
         for column in table.columns:
             align = "right" if column.right else "left"
-            yield f"<th{_class('below' if column.below else '')}"
-            yield f' style="text-align:{align}">{_text(column.title)}</th>'
+            # A heading without words would be read as one.
+            tag = "th" if column.title else "td"
+            yield f"<{tag}{_class('below' if column.below else '')}"
+            yield f' style="text-align:{align}">{_text(column.title)}</{tag}>'
         yield "</tr></thead>"
     yield "<tbody>"
     for number, row in enumerate(table.rows):
