@@ -33,7 +33,7 @@ class Check:
         subject: What was tried.
         ok: Whether it works, as far as it was tried.
         found: What was found, in words.
-        cure: What to do about it; empty when it works.
+        cure: What to do about it; empty when it works, and where `found` says that, too.
         fingerprint: That of the key of a host that nobody has vouched for yet.
         note: Whether it was not tried, and this only says something about it.
     """
@@ -76,7 +76,7 @@ def attempt(subject: str, check: Callable[[], Check]) -> Check:
         cure = "compare the fingerprint, then trust the key"
         return Check(subject, False, str(error), cure, error.fingerprint)
     except (FractalError, OSError) as error:
-        return Check(subject, False, str(error), "see the message")
+        return Check(subject, False, str(error))
 
 
 def check_folder(host: Host, field: str, folder: str, *, mode: int = 0o700) -> Iterator[Check]:
