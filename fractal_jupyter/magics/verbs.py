@@ -247,7 +247,7 @@ def _only_group(session: Session, options: Namespace) -> TaskGroup:
     found = _group(session, options)
     if options.version is None and _held(session, options.group, "TaskGroup") is None:
         groups = session.fractal.task_groups.list()
-        versions = [group.version for group in groups if group.package == found.package]
+        versions = {group.version: None for group in groups if group.package == found.package}
         if len(versions) > 1:
             raise Ambiguous(
                 f"There are several versions of {found.package}: {', '.join(map(str, versions))}. "

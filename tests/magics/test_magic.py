@@ -241,6 +241,17 @@ def test_a_task_group_through_its_life(
     assert run(shell, f"activities {newest.id} --wait --cancel").status == "OK"
 
 
+def test_nothing_is_done_to_a_task_group_that_is_only_guessed(
+    shell: InteractiveShell, fractal: Fractal
+) -> None:
+    add_toy_tasks(fractal._store, version="2.0", folder="/elsewhere")
+    assert run(shell, "task-groups toy-tasks").version == "2.0"
+    for verb in ("deactivate", "reactivate", "delete"):
+        with pytest.raises(UsageError, match=r"several versions of toy-tasks: 1\.0, 2\.0"):
+            run(shell, f"{verb} toy-tasks")
+    assert all(group.active for group in fractal.task_groups.list())
+
+
 def test_environments_of_others_and_source_folders(
     shell: InteractiveShell, fractal: Fractal, tmp_path: Path
 ) -> None:
