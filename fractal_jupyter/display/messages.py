@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _OF_THE_RUNNER = ("The unit was running when ", "It never started: ")
-_SAID = "; the worker said: "
+_SAID = "; its output ends with: "
 _UNKNOWN = ". What it had done until then is not known."
 _RETRY = "retry runs what is missing"
 
@@ -20,7 +20,7 @@ class Message:
     Attributes:
         what: What happened.
         advice: What to change; empty where that is part of `what`, or there is nothing to say.
-        said: What its worker, or SLURM, wrote at the end; may be several lines.
+        said: What its job wrote at the end; may be several lines.
     """
 
     what: str

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from fractal_jupyter.errors import FileMissing
+from fractal_jupyter.hosts.base import Host
 from fractal_jupyter.runner.batches import ACTIVE, LiveBatch, PhaseUnits
-from fractal_jupyter.runner.files import exists, read_if_there
+from fractal_jupyter.runner.files import exists
 from fractal_jupyter.runner.units import CANCELLED, UnitChanges
-from fractal_jupyter.schedulers.base import BatchStatus
+from fractal_jupyter.schedulers.base import BatchStatus, Handle
 
 # Ends of a batch that are the fault of what its units need: they have failed, and a retry would
 # fail as well unless something is changed. After the others, units were interrupted.
@@ -17,7 +19,7 @@ FAULTS = frozenset({"out_of_memory", "time_limit"})
 # Ends after which a batch is not started again: it would meet the same again, or somebody wants it
 # gone.
 FINAL = frozenset({"worker_could_not_start", "never_started", "cancelled_from_outside"})
-# Of what a worker said itself, its users are told the end.
+# Of what a batch wrote beside its results, its users are told the end.
 MOST_SAID = 1_000
 
 
@@ -39,26 +41,26 @@ class Endings:
     def never_began(self, live: LiveBatch, status: BatchStatus) -> bool:
         """Whether its own output says that a batch which has ended never had a worker."""
         unsure = replace(status.before_start or status, began=True)
-        return not self._explained(live, unsure)[0].began
+        return not self._explained(live, unsure).began
 
     def explain(self, live: LiveBatch, status: BatchStatus) -> tuple[str | None, str]:
-        """Why a worker ended: as a code, and in words, with the end of what it said itself."""
+        """Why a worker ended: as a code, and in words, with the end of what it wrote itself."""
         if not self.is_there(live):
             folder = live.record.folder
             return status.problem, f"the folder of its batch, {folder}, was removed"
-        status, said = self._explained(live, status)
+        status = self._explained(live, status)
         why = status.reason or "its worker ended"
         if live.damaged:
             why += " (some of what it recorded, perhaps of this unit, is damaged)"
-        return status.problem, f"{why}; the worker said: {said[-MOST_SAID:]}" if said else why
+        end = f"; its output ends with: {status.said[-MOST_SAID:]}" if status.said else ""
+        return status.problem, f"{why}{end}"
 
-    def _explained(self, live: LiveBatch, status: BatchStatus) -> tuple[BatchStatus, str]:
-        """What is known of its end, given what it said itself; and that."""
+    def _explained(self, live: LiveBatch, status: BatchStatus) -> BatchStatus:
+        """What is known of its end, given what it wrote itself."""
         backend = self.units.context.backend
-        handle = live.handle or {}
-        output = read_if_there(backend.host, PurePosixPath(handle["output"]))
-        said = output.decode(errors="replace").strip()
-        return backend.scheduler.explain(handle, status, said), said
+        return backend.scheduler.explain(
+            live.handle or {}, status, output_of(backend.host, live.handle)
+        )
 
     def judge_cut(self, live: LiveBatch, problem: str | None, why: str) -> None:
         """Say why units were ended whose worker knew only that it was told to end.
@@ -103,6 +105,15 @@ class Endings:
                 )
         if changes.columns:
             self.units.record(changes)
+
+
+def output_of(host: Host, handle: Handle | None) -> str | None:
+    """What a batch has written beside its results; None if there is nothing, or not yet."""
+    try:
+        content = host.read((handle or {})["output"])
+    except (FileMissing, KeyError):
+        return None
+    return content.decode(errors="replace")
 
 
 def _cut_off(changes: UnitChanges, index: int, problem: str | None, why: str) -> None:

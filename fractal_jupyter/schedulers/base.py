@@ -36,6 +36,7 @@ class BatchStatus:
         problem: A code for the reason why a batch has ended early, such as `out_of_memory`.
         before_start: What there is to say instead if its worker has recorded nothing.
         began: Whether its worker may have run, so that results of it may still be on their way.
+        said: What it has written beside its results, where that was looked at.
     """
 
     state: BatchState
@@ -43,6 +44,7 @@ class BatchStatus:
     problem: str | None = None
     before_start: BatchStatus | None = None
     began: bool = True
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +82,13 @@ class Scheduler(Protocol):
     def poll(self, handles: Sequence[Handle]) -> list[BatchStatus]:
         """Say what has become of batches. Never raises because the scheduler does not answer."""
 
-    def explain(self, handle: Handle, status: BatchStatus, said: str) -> BatchStatus:
+    def explain(self, handle: Handle, status: BatchStatus, said: str | None) -> BatchStatus:
         """Say why a batch has ended, given what its worker has written beside its results.
 
         Args:
             handle: The batch.
             status: What `poll` has said of its end.
-            said: What is at the handle's `output`.
+            said: What is at the handle's `output`; None if there is nothing, or not yet.
         """
 
     def cancel(self, handles: Sequence[Handle], *, at_once: bool = False) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +128,10 @@ class DirectScheduler:
                     BatchState.OUT_OF_SIGHT, f"it runs on {handle['host']}, not on this machine"
                 )
 
-    def explain(self, handle: Handle, status: BatchStatus, said: str) -> BatchStatus:
+    def explain(self, handle: Handle, status: BatchStatus, said: str | None) -> BatchStatus:
         """What is known already: nobody but the worker writes there."""
-        del handle, said
-        return status
+        del handle
+        return replace(status, said=(said or "").strip())
 
     def cancel(self, handles: Sequence[Handle], *, at_once: bool = False) -> None:
         """Tell the workers to end their units and themselves; or kill them, and with them all."""

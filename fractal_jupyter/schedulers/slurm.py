@@ -291,7 +291,7 @@ class SlurmScheduler:
         """Say what has become of batches; SLURM is asked once per interval for all jobs."""
         return self._watch.statuses([_watched(handle) for handle in handles])
 
-    def explain(self, handle: Handle, status: BatchStatus, said: str) -> BatchStatus:
+    def explain(self, handle: Handle, status: BatchStatus, said: str | None) -> BatchStatus:
         """Say why a batch has ended, with what SLURM has written into the job's output."""
         return explain(status, said, watched=_watched(handle), python=self._python)
 
@@ -366,12 +366,17 @@ def _elements(elements: Iterable[int]) -> str:
 
 
 def _watched(handle: Handle) -> Watched:
-    return Watched(handle["job"], handle["element"], handle.get("mem_mb") or 0, handle.get("time"))
+    asked = handle.get("mem_mb") or 0, handle.get("time"), handle.get("init")
+    return Watched(handle["job"], handle["element"], *asked)
 
 
 def _handle(submission: Submission, job: int, element: int) -> Handle:
     needs: SlurmNeeds = submission.needs
-    asked = {"mem_mb": needs.options.mem_mb * needs.side_by_side, "time": needs.options.time}
+    asked = {
+        "mem_mb": needs.options.mem_mb * needs.side_by_side,
+        "time": needs.options.time,
+        "init": bool(needs.worker_init and needs.worker_init.strip()),
+    }
     return {**_handle_in(submission.folder, job, element), **asked}
 
 

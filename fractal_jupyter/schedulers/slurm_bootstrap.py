@@ -20,6 +20,9 @@ from typing import Any, NoReturn
 
 NO_BATCH, CANNOT_WRITE, UNSUITABLE = 66, 74, 126
 STARTED_AGAIN = "SLURM has started the job again"
+# Who finds no such line in the output of a job that is over knows that it never had a worker.
+STARTS = "The worker starts on"
+COULD_NOT_START = "The worker could not start on"
 
 
 def main(script: str, mark: str) -> None:
@@ -45,7 +48,8 @@ def main(script: str, mark: str) -> None:
     except OSError as error:
         where = f"{folder}: {error.strerror} ({error.filename})"
         end(CANNOT_WRITE, f"The batch cannot be written into {where}.")
-    sys.stdout.flush()
+    sys.stderr.write(f"{STARTS} {os.uname().nodename}.\n")
+    sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, "-I", "-S", archive, "run", folder])
 
 
@@ -95,7 +99,7 @@ def place(path: str, content: bytes) -> None:
 
 def end(status: int, words: str) -> NoReturn:
     """Say why nothing was run, and on which node."""
-    sys.stderr.write(f"The worker could not start on {os.uname().nodename}. {words}\n")
+    sys.stderr.write(f"{COULD_NOT_START} {os.uname().nodename}. {words}\n")
     sys.exit(status)
 
 

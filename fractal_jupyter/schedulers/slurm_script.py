@@ -30,6 +30,8 @@ from fractal_jupyter.engine.slurm_options import UnitOptions
 from fractal_jupyter.errors import PlanError
 
 MARK: Final = "#--- not for the shell: how the worker is started, and its payload ---"
+INIT_ENDED: Final = "worker_init has ended the shell, with exit status"
+_BOURNE: Final = re.compile(r"[/ ](ba|da|k|mk|z)?sh( |$)")
 _LINE_LENGTH: Final = 1_000
 _PLAIN_VALUE: Final = re.compile(r"[\w./,:=@%+*&|()\[\]-]+", re.ASCII)
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -78,7 +80,8 @@ def render(script: JobScript) -> str:
     Raises:
         PlanError: A value cannot be written so that SLURM and the shell take it for what it is.
     """
-    lines = [script.options.shebang_line, *sbatch_lines(script), *_init_lines(script.worker_init)]
+    shell = script.options.shebang_line
+    lines = [shell, *sbatch_lines(script), *_init_lines(script.worker_init, shell)]
     lines += [*_start_lines(script), MARK, *_program_lines(), _settings_line(script)]
     if isinstance(script.payload, bytes):
         text = base64.b64encode(script.payload).decode("ascii")
@@ -187,13 +190,16 @@ def _value(name: str, value: object) -> str:
     return '"' + _BORDER.sub(r'\1""\2', quoted) + '"'
 
 
-def _init_lines(worker_init: str | None) -> list[str]:
+def _init_lines(worker_init: str | None, shebang_line: str) -> list[str]:
     if not worker_init or not worker_init.strip():
         return []
     if "\0" in worker_init:
         raise PlanError("`worker_init` has a NUL character, which no shell can read.")
-    # A command, since SLURM reads options until the first: none may come from the lines.
-    return [":", *worker_init.replace("\r\n", "\n").rstrip("\n").split("\n")]
+    lines = worker_init.replace("\r\n", "\n").rstrip("\n").split("\n")
+    # A command comes first, since SLURM reads options until then: none may come from the lines.
+    if _BOURNE.search(shebang_line):
+        return [f"trap 'echo \"{INIT_ENDED} $?.\"' 0", *lines, "trap - 0"]
+    return [":", *lines]
 
 
 def _start_lines(script: JobScript) -> list[str]:

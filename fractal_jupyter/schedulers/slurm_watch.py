@@ -62,12 +62,16 @@ Key = tuple[int, int]
 
 
 class Watched(NamedTuple):
-    """An element of a job array, and what it has asked for."""
+    """An element of a job array, and what it has asked for.
+
+    `init` says whether lines of the user's own run before the worker; None when that is not known.
+    """
 
     job: int
     element: int
     mem_mb: int
     time_limit: str | None
+    init: bool | None = None
 
     @property
     def id(self) -> JobId:

@@ -41,22 +41,27 @@ _MORE_TIME: Final = (
     "raise `time` in the step's meta, or put fewer units into a job with `tasks_per_job` and "
     f"`parallel_tasks_per_job`; {_RETRY}"
 )
-_OTHER_PYTHON: Final = (
+_SUBMIT_AGAIN: Final = "and submit again: a retry goes on with the resource as it was"
+OTHER_PYTHON: Final = (
     "set `jobs_slurm_python_worker` of the resource to a Python of 3.8 or later that compute "
-    "nodes have"
+    f"nodes have, {_SUBMIT_AGAIN}"
+)
+OTHER_SHELL: Final = (
+    f"set `shebang_line` in the resource's `jobs_runner_config` to a shell that is there, "
+    f"{_SUBMIT_AGAIN}"
+)
+OTHER_INIT: Final = (
+    "look at `worker_init`, which must not end the shell nor leave quotes open, and submit again "
+    "with other lines"
 )
 
 LOOK: Final = "look at what the job has written"
 BEFORE_THE_WORKER: Final = {
-    0: "look at `worker_init`, which must not end the shell nor leave quotes open",
-    1: "look at `worker_init`, and at what the job has written",
-    2: "look at `worker_init` for what its shell cannot read, and see that "
-    "`jobs_slurm_python_worker` is a Python of 3.8 or later",
     66: "its job script, or the file with its batches, was damaged or removed",
     74: "its folder cannot be written from there: see that compute nodes reach it, and that there "
     "is space",
-    126: f"the interpreter of the worker cannot be used there: {_OTHER_PYTHON}",
-    127: f"the interpreter of the worker is not there: {_OTHER_PYTHON}",
+    126: f"the interpreter of the worker cannot be used there: {OTHER_PYTHON}",
+    127: f"the interpreter of the worker is not there: {OTHER_PYTHON}",
 }
 """What a job script that ends with such a status has met, before the worker ran."""
 OF_THE_SHELL: Final = frozenset({126, 127})
@@ -140,7 +145,8 @@ _ADVICE: Final = {
     "`mem`, `cpus_per_task` in the step's meta), or ask the cluster's administrators",
     "array": "the job array is larger than the site allows",
     "size": "the job script is larger than the site allows",
-    "partition": "set `partition` in the resource's `jobs_runner_config` to one that `sinfo` lists",
+    "partition": "set `partition` in the resource's `jobs_runner_config` to one that `sinfo` "
+    f"lists, {_SUBMIT_AGAIN}",
     "account": "give an account that you may use: submit(…, account=…)",
     "qos": "set another `--qos` in `extra_lines`, or none",
     "memory": "no node has that much memory: lower `mem` in the step's meta, or the memory per "
@@ -188,7 +194,8 @@ _WAITS: Final = {
     "jobarraytasklimit": "waiting for other elements of its array: only so many run at a time",
     "jobhelduser": _HELD,
     "jobheldadmin": "held by an administrator of the cluster: ask them",
-    "begintime": "waiting until the time it may begin, which is two minutes after it was requeued",
+    "begintime": "not before its begin time; SLURM starts a job that was requeued some two minutes "
+    "later",
     "partitiondown": "waiting for its partition, which is down",
     "partitioninactive": "waiting for its partition, which takes no jobs now",
     "partitionnodelimit": "it asks for more nodes than its partition allows: it will not start",
@@ -266,8 +273,6 @@ def _without_worker(row: Row, job: str, where: str) -> Ending:
     if isinstance(row, AccountingRow) and row.signal == _NO_OUTPUT_FILE:
         how = f"could not open its output file{where}"
         advice = "see that the folder of jobs is there on compute nodes and can be written"
-    elif row.state == "COMPLETED":
-        advice = BEFORE_THE_WORKER[0]
     elif isinstance(row, AccountingRow) and row.exit_code:
         advice = BEFORE_THE_WORKER.get(row.exit_code, LOOK)
     return Ending("worker_could_not_start", f"{job} {how}; {advice}")

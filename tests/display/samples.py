@@ -431,7 +431,7 @@ def every_page(text: str) -> dict[str, Page]:
     dataset = make_dataset(name=text, zarr_dir=text, project_dir=f"{text}/p")
     units = [*snapshot.bad_units, make_unit(3, node=text), make_unit(4, zarr_url=None)]
     cut_off = (
-        f"The unit was running when {text}; {text}; the worker said: {text}. "
+        f"The unit was running when {text}; {text}; its output ends with: {text}. "
         "What it had done until then is not known."
     )
     running = make_snapshot(bad_units=[failed_unit(9, cut_off)], waiting_for=text)

@@ -131,8 +131,9 @@ def test_silence_of_a_scheduler_is_told_while_units_run() -> None:
 
 CUT_OFF = (
     "The unit was running when its SLURM job 68_0 reached its time limit of 00:01:00 on node1; "
-    "raise `time` in the step's meta; retry runs what is missing; the worker said: slurmstepd: "
-    "error: *** JOB 72\nCANCELLED DUE TO TIME LIMIT ***. What it had done until then is not known."
+    "raise `time` in the step's meta; retry runs what is missing; its output ends with: "
+    "slurmstepd: error: *** JOB 72\nCANCELLED DUE TO TIME LIMIT ***. What it had done until then "
+    "is not known."
 )
 REFUSED = (
     "It never started: SLURM did not accept it: Invalid feature specification; no node of the "
@@ -174,7 +175,7 @@ def test_errors_are_taken_apart() -> None:
             "",
         ),
         (
-            "It never started: its worker ended; the worker said: a; b.",
+            "It never started: its worker ended; its output ends with: a; b.",
             "It never started: its worker ended.",
             "",
             "a; b",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fractal_jupyter.schedulers.base import BatchState, BatchStatus
-from fractal_jupyter.schedulers.slurm_bootstrap import STARTED_AGAIN
+from fractal_jupyter.schedulers.slurm_bootstrap import STARTED_AGAIN, STARTS
 from fractal_jupyter.schedulers.slurm_output import JobId, LastWords, parse_last_words
 from fractal_jupyter.schedulers.slurm_said import explain
+from fractal_jupyter.schedulers.slurm_script import INIT_ENDED
 from fractal_jupyter.schedulers.slurm_watch import Watched
 
 JOB = JobId(job=12, elements=(range(3, 4),))
@@ -53,8 +56,11 @@ CANCELLED = BatchStatus(
 )
 
 
-def explained(status: BatchStatus, said: str, mem_mb: int = 4096) -> BatchStatus:
-    return explain(status, said, watched=Watched(12, 3, mem_mb, "1:00:00"), python=PYTHON)
+def explained(
+    status: BatchStatus, said: str | None, mem_mb: int = 4096, *, init: bool | None = None
+) -> BatchStatus:
+    watched = Watched(12, 3, mem_mb, "1:00:00", init)
+    return explain(status, said, watched=watched, python=PYTHON)
 
 
 @pytest.mark.parametrize(
@@ -114,16 +120,16 @@ def test_a_process_that_was_killed_for_memory_explains_only_what_nothing_else_do
     for said in OOM_KILLS:
         assert explained(UNKNOWN, said).problem == "out_of_memory"
         assert explained(GONE, said).problem == "out_of_memory"
-        assert explained(CANCELLED, said) == CANCELLED
+        assert explained(CANCELLED, said) == replace(CANCELLED, said=said)
 
 
 def test_what_is_known_stays() -> None:
     finished = BatchStatus(BatchState.ENDED)
     timeout = BatchStatus(BatchState.ENDED, "its SLURM job 12_3 reached …", "time_limit")
     for status in (finished, timeout):
-        assert explained(status, POLLED) == status
+        assert explained(status, POLLED) == replace(status, said=POLLED.strip())
     for status in (UNKNOWN, GONE, CANCELLED):
-        assert explained(status, "Hello.") == status
+        assert explained(status, "Hello.") == replace(status, said="Hello.")
 
 
 @pytest.mark.parametrize(
@@ -160,6 +166,55 @@ def test_an_interpreter_that_cannot_be_started(said: str, words: str) -> None:
     assert reason.startswith("its SLURM job 12_3 ended on n7 before its worker ran; ")
     assert words in reason
     assert found.began is ("interpreter" not in said and PYTHON not in said)
+
+
+NO_WORKER = BatchStatus(
+    BatchState.ENDED,
+    "its SLURM job 12_3 ended on n7 before its worker ran; look at what the job has written",
+    "worker_could_not_start",
+)
+NO_SHELL = "slurmstepd-n7: error: execve(): bad interpreter(/nope/sh): No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("said", "init", "words"),
+    [
+        (f"{INIT_ENDED} 3.\n", True, "lines of `worker_init` have ended the shell with status 3"),
+        (f"oops\n{INIT_ENDED} 2.\n", None, "have ended the shell with status 2"),
+        (NO_SHELL, False, "the shell of its script, /nope/sh, is not there: set `shebang_line`"),
+        (NO_SHELL, True, "the shell of its script, /nope/sh, is not there"),
+        ("", False, f"{PYTHON} may be no Python: set `jobs_slurm_python_worker`"),
+        ("/bin/cat: invalid option -- 'I'", False, f"{PYTHON} may be no Python"),
+    ],
+)
+def test_a_job_that_surely_had_no_worker(said: str, init: bool | None, words: str) -> None:
+    found = explained(NO_WORKER, said, init=init)
+    assert not found.began
+    assert words in (found.reason or "")
+    assert "what the job has written" not in (found.reason or "")
+    assert "submit again" in (found.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("said", "init"),
+    [
+        # not to be seen yet, or there was one
+        (None, False),
+        (f"{STARTS} n7.\n", False),
+        (f"{STARTS} n7.\n{INIT_ENDED} 3.\n", True),
+        # lines of the user's own may have sent it elsewhere
+        ("", True),
+        ("", None),
+    ],
+)
+def test_a_job_that_may_have_had_a_worker(said: str | None, init: bool | None) -> None:
+    assert explained(NO_WORKER, said, init=init).began
+
+
+def test_what_is_ours_in_an_output_is_not_shown() -> None:
+    said = f"module: not found\n{STARTS} n7.\n{STARTED_AGAIN} on n7.\n{STARTS} n7.\nbye\n"
+    assert explained(UNKNOWN, said).said == "module: not found\nbye"
+    assert explained(UNKNOWN, None).said == ""
 
 
 @given(st.text())

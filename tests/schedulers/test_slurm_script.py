@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from fractal_jupyter.engine.slurm_options import UnitOptions
 from fractal_jupyter.errors import PlanError
-from fractal_jupyter.schedulers.slurm_bootstrap import STARTED_AGAIN
+from fractal_jupyter.schedulers.slurm_bootstrap import STARTED_AGAIN, STARTS
 from fractal_jupyter.schedulers.slurm_script import (
+    INIT_ENDED,
     MARK,
     JobScript,
     pack_payload,
@@ -32,6 +33,7 @@ from fractal_jupyter.worker.bundle import bundle, bundle_digest
 from fractal_jupyter.worker.records import decode_lines
 from tests.worker.batches import pythons, write_batch
 
+BEGUN = f"{STARTS} {os.uname().nodename}.\n"
 GOLDEN = Path(__file__).parent / "data" / "job_script.sh"
 SHELLS = [
     pytest.param("#!/bin/sh", id="sh"),
@@ -272,7 +274,7 @@ def test_a_batch_is_run(shebang: str, tmp_path: Path, task: Path) -> None:
         first_batch=5,
     )
     done = run(script, tmp_path / "slurm_script", element=2)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", BEGUN)
     assert sorted(path.name for path in folder.iterdir()) == [
         "batch-0007",
         f"worker-{bundle_digest()[:16]}.pyz",
@@ -287,7 +289,7 @@ def test_a_batch_is_run(shebang: str, tmp_path: Path, task: Path) -> None:
 def test_any_python_does(python: str, tmp_path: Path, task: Path) -> None:
     payload = pack_payload(bundle(), {0: document(tmp_path, 1, task)})
     done = run(job_script(tmp_path / "p", python=python, payload=payload), tmp_path / "script")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, BEGUN)
     assert [record["status"] for record in ends(tmp_path / "p" / "batch-0000")] == ["done"]
 
 
@@ -299,7 +301,8 @@ def test_a_batch_is_run_again(tmp_path: Path, task: Path) -> None:
     inode = archive.stat().st_ino
     assert archive.read_bytes() == bundle()
     done = run(script, tmp_path / "script", restarts=1)
-    assert (done.returncode, done.stderr) == (0, f"{STARTED_AGAIN} on {os.uname().nodename}.\n")
+    again = f"{STARTED_AGAIN} on {os.uname().nodename}.\n"
+    assert (done.returncode, done.stderr) == (0, f"{again}{BEGUN}")
     assert archive.stat().st_ino == inode
     assert len(ends(tmp_path / "batch-0000")) == 1
     assert (tmp_path / "batch-0000" / "attempt-2").exists()
@@ -327,6 +330,18 @@ def test_worker_init_is_run_before(tmp_path: Path) -> None:
     assert done.stdout == f"é\na  b / {['run', str(tmp_path / 'batch-0000')]}\n".replace(
         "['run'", f"['{next(tmp_path.glob('worker-*'))}', 'run'"
     )
+
+
+@pytest.mark.parametrize("shebang", SHELLS[:3])
+@pytest.mark.parametrize(("lines", "status"), [("exit 3", 3), ("if then", 2), ("set -e; false", 1)])
+def test_lines_that_end_the_shell_are_told(
+    shebang: str, lines: str, status: int, tmp_path: Path
+) -> None:
+    options = UnitOptions(cpus_per_task=1, mem_mb=1, shebang_line=shebang)
+    script = job_script(tmp_path, worker_init=lines, options=options)
+    done = run(script, tmp_path / "script")
+    assert done.stdout.splitlines()[-1] == f"{INIT_ENDED} {status}."
+    assert STARTS not in done.stderr
 
 
 @pytest.mark.parametrize("shebang", SHELLS)
@@ -410,7 +425,7 @@ def test_payload_comes_out_as_it_went_in(
     script = job_script(phase, python=str(python), payload=pack_payload(program, documents))
     number = min(documents)
     done = run(script, folder / "script", element=number)
-    assert done.stderr == ""
+    assert done.stderr == BEGUN
     assert done.stdout == f"{['run', str(phase / f'batch-{number:04d}')]!a}\n"
     assert (phase / f"batch-{number:04d}" / "batch.json").read_bytes() == documents[number]
     assert next(phase.glob("worker-*.pyz")).read_bytes() == program

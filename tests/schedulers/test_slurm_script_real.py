@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fractal_jupyter.engine.slurm_options import UnitOptions
+from fractal_jupyter.schedulers.slurm_bootstrap import STARTS
 from fractal_jupyter.schedulers.slurm_script import JobScript, pack_payload, render
 from tests.slurm.machine import Cluster, run
 from tests.toy import wait_until
@@ -35,8 +36,10 @@ def test_folders_are_what_they_are(cluster: Cluster, shared_folder: Path, part: 
     )
     job = run("sbatch", "--parsable", stdin=render(script))
     outputs = [folder / f"slurm-{job}_{element}.out" for element in range(2)]
-    wait_until(lambda: all(path.exists() and path.stat().st_size for path in outputs))
+    wait_until(lambda: all(path.exists() and "run" in path.read_text() for path in outputs))
     for element, output in enumerate(outputs):
         batch = f"{folder}/batch-{4 + element:04d}"
-        assert output.read_text() == f"{[str(folder), 'run', batch]!a}\n"
+        begun, ran = output.read_text().splitlines()
+        assert begun.startswith(STARTS)
+        assert ran == f"{[str(folder), 'run', batch]!a}"
         assert Path(batch, "batch.json").read_bytes() == (b"{}", b"[]")[element]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from fractal_jupyter.client.jobs import Job
 from fractal_jupyter.errors import FractalError
+from fractal_jupyter.runner.backend import LATE_RESULTS_SECONDS
 from tests.slurm.conftest import MakeFractal
+from tests.slurm.fixtures import ToyEnvironment
 from tests.slurm.machine import Cluster, run
 from tests.slurm.ways import images
 from tests.toy import wait_until
@@ -178,6 +181,58 @@ def test_a_missing_interpreter_is_told(own_fractal: MakeFractal, shared_folder: 
     assert statuses(job) == ["failed"]
     assert "/no/such/python3" in (job.error or "")
     assert "jobs_slurm_python_worker" in (job.error or "")
+
+
+@pytest.mark.parametrize(
+    ("python", "shebang", "init", "words"),
+    [
+        (None, "#!/bin/sh", "exit 3", "`worker_init` have ended the shell with status 3"),
+        (None, "#!/nope/sh", None, "the shell of its script, /nope/sh, is not there"),
+        ("/bin/true", "#!/bin/sh", None, "/bin/true may be no Python"),
+        ("/bin/cat", "#!/bin/sh", None, "invalid option"),
+    ],
+)
+def test_what_never_had_a_worker_is_told_at_once(
+    own_fractal: MakeFractal,
+    toy_environment: ToyEnvironment,
+    shared_folder: Path,
+    python: str | None,
+    shebang: str,
+    init: str | None,
+    words: str,
+) -> None:
+    """Without accounting, and without waiting for results that may be late."""
+    fractal = own_fractal(
+        python=python or toy_environment.python, options={"shebang_line": shebang}
+    )
+    begun = time.monotonic()
+    job = fractal.submit("Toy Parallel", images(fractal, shared_folder, 1), worker_init=init)
+    job.wait(120)
+    assert time.monotonic() - begun < LATE_RESULTS_SECONDS
+    (unit,) = job.units()
+    assert (unit.status, unit.problem) == ("failed", "worker_could_not_start")
+    assert words in (unit.error or "")
+
+
+def test_lines_of_worker_init_that_fail_are_in_the_logs_of_units_that_do(
+    own_fractal: MakeFractal, shared_folder: Path
+) -> None:
+    fractal = own_fractal()
+    job = fractal.submit(
+        "Toy Parallel",
+        images(fractal, shared_folder, 2),
+        args={"behaviour": "raise", "only": "plate-1.zarr"},
+        worker_init="module-of-nowhere load cuda",
+    ).wait(120)
+    assert statuses(job) == ["done", "failed"]
+    log = job.log(unit=1)
+    assert log.startswith("working on ")
+    assert "module-of-nowhere: not found" in log.splitlines()[-1]
+    assert "module-of-nowhere" not in job.log(unit=0)
+    job = fractal.submit(
+        "Toy Parallel", images(fractal, shared_folder, 1, "other"), worker_init="exit 3"
+    ).wait(120)
+    assert "exit status 3" in job.log(unit=0)
 
 
 def test_nothing_is_submitted_that_no_job_could_hold(

@@ -20,9 +20,10 @@
 #SBATCH --open-mode=append
 #SBATCH --export=ALL
 #SBATCH --requeue
-:
+trap 'echo "worker_init has ended the shell, with exit status $?."' 0
 module load gcc
 export INIT='1'
+trap - 0
 test -x '/opt/py thon/bin/python3' || echo 'The worker could not start: its interpreter, /opt/py thon/bin/python3, named in jobs_slurm_python_worker, is not there (or is no program) on node' `uname -n`
 test -x '/opt/py thon/bin/python3' || exit 127
 exec '/opt/py thon/bin/python3' -I -S -c 'import sys;a=sys.argv;v=sys.version_info;v<(3,8) and (sys.stderr.write("Python %d.%d is too old for the worker, which needs 3.8 or later: name another interpreter in jobs_slurm_python_worker.\n" % v[:2]),sys.exit(126));exec("".join(l[3:] for l in open(a[1],encoding="latin-1").read().rpartition("\n"+a[2]+"\n")[2].splitlines(True) if l[:2]=="#:"))' "$0" '#--- not for the shell: how the worker is started, and its payload ---'
@@ -42,6 +43,8 @@ exec '/opt/py thon/bin/python3' -I -S -c 'import sys;a=sys.argv;v=sys.version_in
 #: from typing import Any, NoReturn
 #: NO_BATCH, CANNOT_WRITE, UNSUITABLE = 66, 74, 126
 #: STARTED_AGAIN = "SLURM has started the job again"
+#: STARTS = "The worker starts on"
+#: COULD_NOT_START = "The worker could not start on"
 #: def main(script: str, mark: str) -> None:
 #:     """Run the batch that this element of the job array is for."""
 #:     if os.environ.get("SLURM_RESTART_COUNT", "0") != "0":
@@ -65,7 +68,8 @@ exec '/opt/py thon/bin/python3' -I -S -c 'import sys;a=sys.argv;v=sys.version_in
 #:     except OSError as error:
 #:         where = f"{folder}: {error.strerror} ({error.filename})"
 #:         end(CANNOT_WRITE, f"The batch cannot be written into {where}.")
-#:     sys.stdout.flush()
+#:     sys.stderr.write(f"{STARTS} {os.uname().nodename}.\n")
+#:     sys.stderr.flush()
 #:     os.execv(sys.executable, [sys.executable, "-I", "-S", archive, "run", folder])
 #: def read_script(script: str, mark: str) -> tuple[dict[str, Any], bytes]:
 #:     """Return the settings and the packed payload that stand in the script."""
@@ -107,7 +111,7 @@ exec '/opt/py thon/bin/python3' -I -S -c 'import sys;a=sys.argv;v=sys.version_in
 #:     os.replace(partial, path)
 #: def end(status: int, words: str) -> NoReturn:
 #:     """Say why nothing was run, and on which node."""
-#:     sys.stderr.write(f"The worker could not start on {os.uname().nodename}. {words}\n")
+#:     sys.stderr.write(f"{COULD_NOT_START} {os.uname().nodename}. {words}\n")
 #:     sys.exit(status)
 #: if __name__ == "__main__":
 #:     main(sys.argv[1], sys.argv[2])
