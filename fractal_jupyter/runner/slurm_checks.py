@@ -16,6 +16,7 @@ from fractal_jupyter.models.profile import Profile, SlurmSSHProfile, SlurmSudoPr
 from fractal_jupyter.models.resource import SlurmSSHResource, SlurmSudoResource
 from fractal_jupyter.runner.backend import Backend, make_backend
 from fractal_jupyter.runner.checks import Check, attempt, check_folder, check_python
+from fractal_jupyter.runner.endings import output_of
 from fractal_jupyter.runner.results import ResultsFollower, read_results
 from fractal_jupyter.schedulers.base import BatchState, Handle, Submission, batch_folder
 from fractal_jupyter.schedulers.slurm import HIDDEN, SlurmScheduler
@@ -62,8 +63,13 @@ def _check_profile(
         yield Check("profile", False, str(error), "choose another profile")
         return
     access = attempt("access", lambda: _check_access(backend, profile))
+    if access.fingerprint:
+        trust = f'fractal.profiles.trust("{profile.name}", "{access.fingerprint}")'
+        access = replace(access, cure=f"compare the fingerprint, then trust the key: {trust}")
     yield access
-    yield from _check_folders(resource, profile, backend)
+    # Where nobody gets in, nothing can be said of what is there.
+    if access.ok or isinstance(profile, SlurmSudoProfile):
+        yield from _check_folders(resource, profile, backend)
     if not access.ok:
         return
     scheduler = backend.scheduler
@@ -102,8 +108,14 @@ def _check_folders(
     resource: SlurmSudoResource | SlurmSSHResource, profile: Profile, backend: Backend
 ) -> Iterator[Check]:
     if isinstance(profile, SlurmSSHProfile):
-        yield from check_folder(backend.host, "jobs_remote_dir", profile.jobs_remote_dir)
-        yield from check_folder(backend.host, "tasks_remote_dir", profile.tasks_remote_dir)
+        folders = {
+            "jobs_remote_dir": profile.jobs_remote_dir,
+            "tasks_remote_dir": profile.tasks_remote_dir,
+        }
+        for field, folder in folders.items():
+            for check in check_folder(backend.host, field, folder):
+                cure = f"make it writable, or change {field} of the profile"
+                yield check if check.ok else replace(check, cure=cure)
         host: Host = backend.host
     else:
         host = LocalHost()
@@ -218,10 +230,9 @@ def _watch(backend: Backend, handle: Handle, follower: ResultsFollower) -> Check
             if ended:
                 return _verdict(ended[0])
         if status.state is BatchState.ENDED:
-            said = status.before_start or status
-            return Check(
-                "worker", False, f"a job of one unit did not run: {said.reason}", "see the message"
-            )
+            output = output_of(backend.host, handle)
+            said = backend.scheduler.explain(handle, status.before_start or status, output)
+            return Check("worker", False, f"a job of one unit did not run: {said.reason}")
         waits = status.reason if status.state is BatchState.PENDING else None
         time.sleep(_LOOK_SECONDS)
     backend.scheduler.cancel([handle], at_once=True)
@@ -237,4 +248,4 @@ def _watch(backend: Backend, handle: Handle, follower: ResultsFollower) -> Check
 def _verdict(record: Mapping[str, Any]) -> Check:
     if record["status"] == "done":
         return Check("worker", True, f"a job of one unit ran on {record.get('node')}")
-    return Check("worker", False, f"a unit failed: {record.get('message')}", "see the message")
+    return Check("worker", False, f"a unit failed: {record.get('message')}")

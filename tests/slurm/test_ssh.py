@@ -106,6 +106,25 @@ def test_check_submits_a_real_job(fractal: Fractal) -> None:
     assert "ran on node" in checks["worker"].found
 
 
+def test_check_says_once_why_nobody_gets_in(fractal: Fractal, sshd: Sshd) -> None:
+    sshd.known_hosts.write_text("")
+    (check,) = fractal.profiles.check("cluster")
+    assert check.cure.endswith(f'fractal.profiles.trust("cluster", "{sshd.fingerprint}")')
+    fractal.profiles.trust("cluster", sshd.fingerprint)
+    sshd.authorize("")
+    (check,) = fractal.profiles.check("cluster")
+    assert (check.subject, check.ok) == ("access", False)
+
+
+def test_check_names_the_profile_for_folders_that_are_its_own(
+    fractal: Fractal, user_folder: Path
+) -> None:
+    (user_folder / "jobs").write_text("in the way")
+    checks = {check.subject: check for check in fractal.profiles.check("cluster")}
+    assert checks["jobs_remote_dir"].cure.endswith("change jobs_remote_dir of the profile")
+    assert checks["tasks_remote_dir"].ok
+
+
 def test_scan_looks_on_the_cluster(fractal: Fractal, user_folder: Path) -> None:
     zarr = user_folder / "zarr"
     for name in ("a.zarr", "b.zarr"):
