@@ -116,6 +116,8 @@ class PhaseRun:
             elif cancelled and status.state is not BatchState.UNKNOWN:
                 # Who does not answer is told when it does: it would only keep us waiting.
                 self._tell_to_end(live, status)
+            elif status.state is BatchState.PENDING and live.finished:
+                self._waits_again(live, status)
         self._give_turns(cancelled=cancelled)
         self._say_what_waits(polled)
 
@@ -185,6 +187,17 @@ class PhaseRun:
         elif now - live.told_to_end > CANCEL_PATIENCE_SECONDS:
             live.told_to_end = now
             scheduler.cancel([live.handle or {}], at_once=True)
+
+    def _waits_again(self, live: LiveBatch, status: BatchStatus) -> None:
+        """Say why the scheduler has ended a worker that it will start again, unless it need not."""
+        problem, why = self.endings.explain(live, status)
+        if problem is None:  # it may be that the news of its start are older
+            return
+        self.endings.judge_cut(live, problem, why)
+        live.cut, live.finished = set(), False
+        if not self.units.left(live):
+            self.context.backend.scheduler.cancel([live.handle or {}])
+            self._end(live)
 
     # settling
 

@@ -15,8 +15,9 @@ Columns = dict[str, Any]
 
 CANCELLED = "The job was cancelled."
 _TOLD_TO_END = (
-    "It was stopped while it was running, because its worker was told to end: by somebody, or "
-    "because the machine was going down. What the unit had done until then is not known."
+    "It was stopped while it was running, because its worker was told to end: by somebody, by "
+    "what schedules jobs, or because the machine was going down. What the unit had done until then "
+    "is not known."
 )
 
 

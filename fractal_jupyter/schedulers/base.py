@@ -87,7 +87,8 @@ class Scheduler(Protocol):
 
         Args:
             handle: The batch.
-            status: What `poll` has said of its end.
+            status: What `poll` has said of its end; or that it waits, of one that has run: then
+                `problem` says why it waits again, if that is known.
             said: What is at the handle's `output`; None if there is nothing, or not yet.
         """
 

@@ -358,6 +358,7 @@ _END_STATES: Final = {
     "TIME LIMIT": "TIMEOUT",
     "PREEMPTION": "PREEMPTED",
     "NODE FAILURE": "NODE_FAIL",
+    "JOB REQUEUE": "REQUEUED",
     None: "NODE_FAIL",  # its memory is broken
 }
 _TOO_MUCH: Final = re.compile(
@@ -392,6 +393,18 @@ def parse_last_words(text: str, job: JobId) -> LastWords | None:
                 last = LastWords(id=job, state=state, nodes=found["node"] or "")
         elif _SOME_TOO_MUCH.search(said[1]) and last is None:
             last = LastWords(id=job, state="OUT_OF_MEMORY", certain=False)
+    return last
+
+
+def parse_requeue(text: str, job: JobId) -> LastWords | None:
+    """Read from the output of a job that waits again why it was ended; None if that is not said."""
+    last: LastWords | None = None
+    for line in text.splitlines():
+        if line.startswith(STARTED_AGAIN):
+            last = None
+        said = _DAEMON.match(line)
+        if said is not None and (found := _ENDED.match(said[1])):
+            last = LastWords(id=job, state=_END_STATES[found["why"]], nodes=found["node"] or "")
     return last
 
 

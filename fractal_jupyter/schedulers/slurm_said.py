@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from fractal_jupyter.schedulers.base import BatchStatus
+from fractal_jupyter.schedulers.base import BatchState, BatchStatus
 from fractal_jupyter.schedulers.slurm_bootstrap import COULD_NOT_START, STARTED_AGAIN, STARTS
-from fractal_jupyter.schedulers.slurm_output import parse_last_words
+from fractal_jupyter.schedulers.slurm_output import LastWords, parse_last_words, parse_requeue
 from fractal_jupyter.schedulers.slurm_script import INIT_ENDED
 from fractal_jupyter.schedulers.slurm_watch import Watched
 from fractal_jupyter.schedulers.slurm_words import (
@@ -46,7 +46,7 @@ def explain(
     watched: Watched,
     python: str,
 ) -> BatchStatus:
-    """Say why a batch has ended, given what its job has written.
+    """Say why a batch has ended, or waits again, given what its job has written.
 
     Args:
         status: What SLURM's commands say of it.
@@ -59,23 +59,30 @@ def explain(
     status = replace(
         status, said="\n".join(line for line in lines if not line.startswith(ours)).strip()
     )
+    if status.state is BatchState.PENDING:
+        again = parse_requeue(said or "", watched.id)
+        return status if again is None else _by_last_words(status, again, watched)
     # What has ended by itself, with nothing to be said of it, needs no reason.
     unsure = status.reason is not None and (status.problem is None or status.problem in _UNSURE)
     last = parse_last_words(said or "", watched.id)
     if last is not None and (
         unsure or (status.problem == "cancelled_from_outside" and last.certain)
     ):
-        end = ending(
-            last,
-            mem_mb=watched.mem_mb,
-            time_limit=watched.time_limit,
-            worker_ran=True,
-            user_name=lambda _: None,
-        )
-        return replace(status, reason=end.reason, problem=end.problem)
+        return _by_last_words(status, last, watched)
     if status.problem == "worker_could_not_start" and status.reason is not None:
         return _without_worker(status, lines, watched, python, there=said is not None)
     return status
+
+
+def _by_last_words(status: BatchStatus, last: LastWords, watched: Watched) -> BatchStatus:
+    end = ending(
+        last,
+        mem_mb=watched.mem_mb,
+        time_limit=watched.time_limit,
+        worker_ran=True,
+        user_name=lambda _: None,
+    )
+    return replace(status, reason=end.reason, problem=end.problem)
 
 
 def _without_worker(

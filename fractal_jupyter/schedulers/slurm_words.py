@@ -73,7 +73,7 @@ class Ending:
     """Why a job is over.
 
     Attributes:
-        problem: `out_of_memory`, `time_limit`, `node_failure`, `preempted`,
+        problem: `out_of_memory`, `time_limit`, `node_failure`, `preempted`, `requeued`,
             `cancelled_from_outside`, `worker_could_not_start`, `rejected`, `never_started` or
             `unknown_end`.
         reason: In words that complete "The unit was running when …" and "It never started: …",
@@ -120,6 +120,8 @@ def ending(
                 "preempted",
                 f"{job} had to make room for another of higher priority{where}; {_RETRY}",
             )
+        case "REQUEUED":
+            return Ending("requeued", f"{job} was put back into the queue{where}; {_RETRY}")
         case "CANCELLED":
             by = _by_whom(row, user_name)
             before = "" if row.nodes else " before it began"

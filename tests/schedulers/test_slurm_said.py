@@ -168,6 +168,24 @@ def test_an_interpreter_that_cannot_be_started(said: str, words: str) -> None:
     assert found.began is ("interpreter" not in said and PYTHON not in said)
 
 
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (PREEMPTED, "preempted"),
+        (REQUEUED, "requeued"),
+        (NODE, "node_failure"),
+        (f"{PREEMPTED}\n{STARTED_AGAIN} on n7.\n{REQUEUED}", "requeued"),
+        (f"{PREEMPTED}\n{STARTED_AGAIN} on n7.\n", None),
+        ("hello", None),
+        (None, None),
+    ],
+)
+def test_why_a_job_waits_again(said: str | None, problem: str | None) -> None:
+    waits = BatchStatus(BatchState.PENDING, "waiting (BeginTime)")
+    found = explained(waits, said)
+    assert (found.state, found.problem) == (BatchState.PENDING, problem)
+
+
 NO_WORKER = BatchStatus(
     BatchState.ENDED,
     "its SLURM job 12_3 ended on n7 before its worker ran; look at what the job has written",

@@ -28,6 +28,7 @@ PROBLEMS = {
     "time_limit",
     "node_failure",
     "preempted",
+    "requeued",
     "cancelled_from_outside",
     "worker_could_not_start",
     "rejected",

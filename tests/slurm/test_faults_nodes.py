@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from fractal_jupyter.runner.users import current_user
 from tests.slurm.conftest import MakeFractal
 from tests.slurm.faults import Diary, assert_survived
 from tests.slurm.machine import Cluster, run
-from tests.slurm.test_own import statuses
+from tests.slurm.test_own import states, statuses
 from tests.slurm.ways import images
 from tests.toy import wait_until
 
@@ -92,8 +93,7 @@ def test_a_job_is_queued_again(
 ) -> None:
     job = submit_held(fractal, shared_folder, diary)
     run("scontrol", "requeue", element(job, 0))
-    let_start_again(cluster, job, 0)
-    assert_first_was_interrupted(fractal, job, cluster, diary, "told to end")
+    assert_first_was_interrupted(fractal, job, cluster, diary, "put back into the queue")
 
 
 def test_what_a_job_that_is_queued_again_was_doing_is_done_again_if_that_is_wanted(
@@ -160,13 +160,32 @@ def test_a_job_is_pushed_aside(
     urgent = cluster.submit("sleep 1000", "--partition=main", "--nodes=2", "--exclusive")
     cluster.wait_for(urgent, "RUNNING", seconds=60)
     run("scancel", urgent)
-    let_start_again(cluster, job, 0)
     if rerun:
+        let_start_again(cluster, job, 0)
         assert_first_was_run_again(fractal, job, cluster, diary)
     else:
-        # The worker knows that it was told to end; SLURM, if it says that the job has ended, why.
-        words = "told to end|had to make room"
-        assert_first_was_interrupted(fractal, job, cluster, diary, words)
+        assert_first_was_interrupted(fractal, job, cluster, diary, "had to make room")
+
+
+@pytest.mark.slurm_faults
+@pytest.mark.parametrize("how", ["preempted", "requeued"])
+def test_a_job_with_nothing_left_to_run_does_not_wait_to_be_started_again(
+    own_fractal: MakeFractal, cluster: Cluster, shared_folder: Path, how: str
+) -> None:
+    fractal = own_fractal(options={"partition": "preemptible"})
+    dataset = images(fractal, shared_folder, 1)
+    job = fractal.submit("Toy Parallel", dataset, args={"behaviour": "forever"})
+    wait_until(lambda: job.steps[0].running == 1)
+    if how == "requeued":
+        run("scontrol", "requeue", element(job, 0))
+    else:
+        cluster.submit("sleep 1000", "--partition=main", "--nodes=2", "--exclusive")
+    begun = time.monotonic()
+    job.wait(120)
+    assert time.monotonic() - begun < 60
+    (unit,) = job.units()
+    assert (unit.status, unit.problem) == ("interrupted", how)
+    assert states(job, cluster) <= {"CANCELLED", "COMPLETING"}
 
 
 def test_somebody_cancels_an_element_that_runs(
