@@ -174,7 +174,7 @@ def _collected_elsewhere(
     )
 
 
-def check_environments(groups: Iterable[TaskGroupRecord], host: Host) -> None:
+def check_environments(groups: Iterable[TaskGroupRecord], host: Host, profile: str) -> None:
     """Ask a host once whether the environments of several task groups are all there.
 
     Raises:
@@ -184,16 +184,19 @@ def check_environments(groups: Iterable[TaskGroupRecord], host: Host) -> None:
     missing = first_out_of_reach(host, owners) if owners else None
     if missing is not None:
         group = owners[missing]
+        what = missing.removesuffix("/.")
         raise NotAllowed(
             f"The environment of {group.package} {group.version} is incomplete: "
-            f"{missing.removesuffix('/.')} is not to be found on {host.name}. {_again(group)}"
+            f"{what} is not to be found on {host.name}. {_again(group, profile)}"
         )
 
 
-def _again(group: TaskGroupRecord) -> str:
+def _again(group: TaskGroupRecord, profile: str) -> str:
     if group.origin == "custom":
         return "Ask who looks after it, or collect the package into an environment of its own."
-    return f"Build it again: {_reactivate_call(group)}."
+    # What came as a file may not be where it was; there is a copy of it.
+    call = _collect_call(group, profile) if group.origin == "pypi" else _reactivate_call(group)
+    return f"Build it again: {call}."
 
 
 def _reactivate_call(group: TaskGroupRecord) -> str:

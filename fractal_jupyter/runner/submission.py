@@ -187,7 +187,7 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
     ]
     used = {step["position"]: tasks.refreshed[step["request"]["task_group_id"]] for step in steps}
     groups = {each.group.id: each.group for each in used.values()}
-    check_environments(groups.values(), backend.host)
+    check_environments(groups.values(), backend.host, request.profile.name)
     _check_first_images(
         store.datasets.images(request.dataset.id),
         steps[0],

@@ -82,7 +82,7 @@ def test_builds_from_the_index(make_workshop: MakeWorkshop, index: PackageIndex,
         ["bytecode", "environment.json", "requirements.txt"],
         ["environment.json", "requirements.txt"],
     )
-    assert "Installing My_Tasks==1.0, setuptools" in workshop.log
+    assert "Installing my-tasks==1.0, setuptools" in workshop.log
     assert workshop.left == ["env"]
     newest = workshop.build("my-tasks", "newest")
     assert newest.version == "2.0"

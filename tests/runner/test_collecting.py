@@ -77,12 +77,31 @@ def test_a_task_without_its_environment_is_refused(fractal: Fractal, index: Pack
     dataset = make_dataset(fractal, 1)
     wait_until((Path(group.folder) / "bytecode").exists)
     shutil.rmtree(group.folder)
-    call = "fractal.task_groups.get('my-tasks', version='1.0').reactivate()"
+    version = group.python_version
+    call = (
+        "fractal.collect('my-tasks==1.0', profile='Local profile', "
+        f"python='{version}', pins={{'setuptools': '99.0'}})"
+    )
     with pytest.raises(NotAllowed, match="is not to be found on this machine") as raised:
         fractal.submit("Do it", dataset)
     assert str(raised.value).endswith(f"Build it again: {call}.")
     assert len(fractal.jobs.list()) == 0
     assert eval(call, {"fractal": fractal}).id == group.id
+    fractal.plan("Do it", dataset)
+
+
+def test_a_wheel_without_its_environment_is_built_again_from_its_copy(
+    fractal: Fractal, tmp_path: Path
+) -> None:
+    wheel = make_task_wheel(tmp_path / "wheels")
+    group = fractal.collect(wheel)
+    dataset = make_dataset(fractal, 1)
+    wait_until((Path(group.folder) / "bytecode").exists)
+    shutil.rmtree(group.folder)
+    wheel.unlink()
+    with pytest.raises(NotAllowed, match=r"'my-tasks', version='1\.0'\)\.reactivate\(\)"):
+        fractal.submit("Do it", dataset)
+    fractal.task_groups.get("my-tasks", version="1.0").reactivate()
     fractal.plan("Do it", dataset)
 
 
