@@ -5,9 +5,11 @@ The fields are those of fractal-server 2.26.
 
 from __future__ import annotations
 
-from typing import Annotated
+import posixpath
+import re
+from typing import Annotated, Final
 
-from pydantic import Field, WrapValidator
+from pydantic import AfterValidator, Field, WrapValidator
 
 from fractal_jupyter.models.documents import Section, no_twins
 from fractal_jupyter.models.types import (
@@ -20,6 +22,30 @@ from fractal_jupyter.models.types import (
     SlurmTime,
     SlurmValue,
 )
+
+_EXPORT_NAME: Final = (
+    "the name of a variable that steers neither programs as such, nor SLURM, nor us: not PATH, "
+    "PYTHONPATH, LD_PRELOAD, SLURM_…, FRACTAL_… and the like"
+)
+_EXPORT_PATH: Final = (
+    'a path relative to <project_dir>/.fractal_cache, without "..", such as "models/cellpose"'
+)
+_STEERING: Final = re.compile(
+    "PATH|IFS|ENV|BASH_ENV|SHELLOPTS|BASHOPTS|PYTHON(PATH|HOME|STARTUP)"
+    "|(LD|DYLD|SLURM|SBATCH|SQUEUE|FRACTAL)_.*"
+)
+
+
+def _export_name(name: str) -> str:
+    if _STEERING.fullmatch(name):
+        raise ValueError(_EXPORT_NAME)
+    return name
+
+
+def _export_path(path: str) -> str:
+    if posixpath.isabs(path) or path.startswith("~") or ".." in path.split("/"):
+        raise ValueError(_EXPORT_PATH)
+    return path
 
 
 class LocalRunnerConfig(Section):
@@ -103,6 +129,10 @@ class SlurmRunnerConfig(Section):
     default_slurm_config: SlurmOptions
     gpu_slurm_config: SlurmOptions | None = None
     batching_config: BatchingConfig
-    user_local_exports: Annotated[dict[EnvironmentName, OneLine], WrapValidator(no_twins)] = Field(
-        default_factory=dict
-    )
+    user_local_exports: Annotated[
+        dict[
+            Annotated[EnvironmentName, AfterValidator(_export_name)],
+            Annotated[OneLine, AfterValidator(_export_path)],
+        ],
+        WrapValidator(no_twins),
+    ] = Field(default_factory=dict)

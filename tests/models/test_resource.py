@@ -105,7 +105,7 @@ ACCEPTED: list[tuple[str, Edits]] = [
     ("slurm_sudo", {GPU: None}),
     ("slurm_sudo", {GPU: GONE, EXPORTS: GONE}),
     ("slurm_sudo", {EXPORTS: {}}),
-    ("slurm_sudo", {EXPORTS: {" NAME_2 ": "below/it", "_x": "/models"}}),
+    ("slurm_sudo", {EXPORTS: {" NAME_2 ": "below/it", "_x": "models"}}),
     ("slurm_sudo", {SLURM: {}}),
     ("slurm_sudo", {SLURM: {"partition": None, "mem": None, "time": None}}),
     (
@@ -227,6 +227,14 @@ REFUSED: list[tuple[str, Edits, str]] = [
     ("slurm_sudo", {EXPORTS: {" ": "x"}}, EXPORTS),
     ("slurm_sudo", {EXPORTS: {"NAME": "x", "NAME ": "y"}}, EXPORTS),
     ("slurm_sudo", {EXPORTS: None}, EXPORTS),
+    *(
+        ("slurm_sudo", {EXPORTS: {"NAME": path}}, f"{EXPORTS}.NAME")
+        for path in ("../up", "/abs", "a/../../b", "~/x")
+    ),
+    *(
+        ("slurm_sudo", {EXPORTS: {name: "x"}}, EXPORTS)
+        for name in ("PATH", "LD_PRELOAD", "FRACTAL_CACHE_DIR", "SLURM_CONF", "PYTHONPATH")
+    ),
     ("local", {"tasks_python_config": {}}, "tasks_python_config.versions"),
     ("local", {"tasks_python_config.versions": {}}, "tasks_python_config.default_version"),
     (
