@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ _TOLD_TO_END = (
     "what schedules jobs, or because the machine was going down. What the unit had done until then "
     "is not known."
 )
+_ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(slots=True)
@@ -124,7 +127,7 @@ class UnitChanges:
 
 def _end_columns(attempt: int, record: Mapping[str, Any]) -> Columns:
     columns = {
-        "error": record.get("message") or None,
+        "error": _plain(record.get("message") or "") or None,
         "problem": record.get("problem"),
         "exit_code": record.get("exit_code"),
         "signal": record.get("signal"),
@@ -151,6 +154,11 @@ def _end_columns(attempt: int, record: Mapping[str, Any]) -> Columns:
             "dropped": record.get("log_dropped") or 0,
         },
     }
+
+
+def _plain(text: str) -> str:
+    """A text without what steers terminals, such as the colours of a traceback."""
+    return _CONTROL.sub("", _ESCAPE_SEQUENCE.sub("", text))
 
 
 def _mode_in_words(record: Mapping[str, Any]) -> str:

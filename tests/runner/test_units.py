@@ -36,6 +36,12 @@ def test_a_unit_that_starts_and_ends_counts_once() -> None:
     }
 
 
+def test_what_steers_terminals_is_no_part_of_an_error() -> None:
+    c = changes({0: "running"})
+    c.apply(1, end(0, "failed", message="\x1b[31mValueError\x1b[0m: a\x07\r\n\tb \x1b]0;title\x07"))
+    assert c.columns[0]["error"] == "ValueError: a\n\tb "
+
+
 @pytest.mark.parametrize("late", ["done", "failed"])
 def test_a_late_result_outranks_an_interruption_but_nothing_else(late: str) -> None:
     for status in STATUSES:
