@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import stat
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from fractal_jupyter.errors import AccessDenied, HostError, HostUnreachable
 from fractal_jupyter.hosts.ssh_config import Destination, configured, parse_hop
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["Login", "log_in", "show_key"]
 
 _MOST_JUMPS = 8
+# Of what a ProxyCommand says.
+MOST_SAID = 1_000
+# Errors are told as such: what paramiko says of them goes to who asks for it, not to the terminal.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 @dataclass
@@ -95,6 +101,7 @@ def _connect(
     with contextlib.ExitStack() as undo:
         below: tuple[Login, ...] = ()
         proxy = None
+        words = undo.enter_context(tempfile.TemporaryFile())
         if to.jumps and behind is None:
             below = _pass_through(to, files=files, hops=hops)
             for each in below:
@@ -104,7 +111,7 @@ def _connect(
             if behind is not None:
                 sock = _tunnel(behind, to)
             elif to.proxy_command:
-                proxy, sock = _run_proxy(to.proxy_command)
+                proxy, sock = _run_proxy(to.proxy_command, words)
                 undo.callback(_end_proxy, proxy)
             else:
                 sock = socket.create_connection((to.hostname, to.port), to.connect_timeout)
@@ -117,7 +124,9 @@ def _connect(
             _prefer(transport, known_types(to))
             transport.start_client(timeout=to.connect_timeout)
         except (OSError, EOFError, paramiko.SSHException) as error:
-            raise _unreachable(to, error) from error
+            words.seek(0)
+            raise _unreachable(to, error, words.read(MOST_SAID)) from error
+        words.close()
         undo.pop_all()
         return Login(transport, below, proxy)
 
@@ -128,10 +137,12 @@ def _end_proxy(proxy: subprocess.Popen[bytes]) -> None:
     threading.Thread(target=proxy.wait, daemon=True).start()
 
 
-def _unreachable(to: Destination, error: Exception) -> HostUnreachable:
+def _unreachable(to: Destination, error: Exception, words: bytes) -> HostUnreachable:
     way = f" through {', '.join(to.jumps)}" if to.jumps else ""
     way = f" through the ProxyCommand {to.proxy_command!r}" if to.proxy_command else way
     said = getattr(error, "strerror", None) or str(error) or "it closed the connection"
+    if proxy_said := " ".join(words.decode(errors="replace").split()):
+        said = f"{said}; the command said: {proxy_said}"
     return HostUnreachable(
         f"{to} does not answer{way}: {said}. Nothing was run there. Is the name right, and does"
         f" `ssh {to.alias}` work in a terminal?"
@@ -162,7 +173,7 @@ def _tunnel(through: Login, to: Destination) -> Any:
     )
 
 
-def _run_proxy(command: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
+def _run_proxy(command: str, words: IO[bytes]) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start the user's ProxyCommand, which is shell text, with a socket as input and output."""
     if not hasattr(socket, "socketpair") or os.name != "posix":
         raise HostError("ProxyCommand does not work on Windows; use ProxyJump instead.")
@@ -172,7 +183,7 @@ def _run_proxy(command: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
             ["/bin/sh", "-c", f"exec {command}"],
             stdin=theirs.fileno(),
             stdout=theirs.fileno(),
-            stderr=subprocess.DEVNULL,
+            stderr=words.fileno(),
             start_new_session=True,
         )
     except BaseException:
@@ -282,15 +293,20 @@ def _load(path: str) -> tuple[str, paramiko.PKey | None]:
     import paramiko
 
     try:
+        content = Path(path).read_bytes()
+        if b"PuTTY-User-Key-File" in content[:100]:
+            return (
+                f"{path} is a key of PuTTY. Convert it with: puttygen {path} -O private-openssh"
+            ), None
+        if b"PRIVATE KEY-----" not in content:
+            public = content.startswith((b"ssh-", b"ecdsa-", b"sk-"))
+            other = ", but a public one: that beside it, without .pub, is needed" if public else ""
+            return f"{path} is no private SSH key{other}", None
         mode = Path(path).stat().st_mode
         if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
             return (
                 f"others on this machine may read the SSH key {path}, so it is not used. Make it"
                 f" yours alone with: chmod 600 {path}"
-            ), None
-        if b"PuTTY-User-Key-File" in Path(path).read_bytes()[:100]:
-            return (
-                f"{path} is a key of PuTTY. Convert it with: puttygen {path} -O private-openssh"
             ), None
         return "", paramiko.PKey.from_path(path)
     except FileNotFoundError:

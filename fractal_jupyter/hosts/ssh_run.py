@@ -67,10 +67,26 @@ def run_script(
         HostUnreachable: the connection was cut; the message says whether it may have run.
         HostError: the login shell did not run it.
     """
+    # As long as the script was not sent, nothing has run: once more, on a new connection.
+    with contextlib.suppress(_CutBefore):
+        return _run_once(connection, script, stdin, timeout, on_output, end_group, host, what)
+    return _run_once(connection, script, stdin, timeout, on_output, end_group, host, what)
+
+
+def _run_once(  # the arguments of `run_script`
+    connection: Connection,
+    script: Script,
+    stdin: bytes,
+    timeout: float | None,
+    on_output: OnOutput | None,
+    end_group: Callable[[int], None],
+    host: str,
+    what: str,
+) -> Outcome:
     with connection.session() as channel:
         talk = _Talk(channel, script)
         try:
-            talk.begin(stdin, host=host, what=what)
+            talk.begin(stdin, host=host)
             talk.hold(timeout, on_output)
         except _Late as late:
             talk.abandon(end_group)
@@ -81,6 +97,10 @@ def run_script(
             talk.abandon(end_group)
             raise
         return talk.outcome(host=host, what=what)
+
+
+class _CutBefore(HostUnreachable):
+    """The connection was cut before anything was run."""
 
 
 class _Late(Exception):
@@ -98,16 +118,14 @@ class _Talk:
         self._outputs = (bytearray(), bytearray())
         self._open = {0, 1}
 
-    def begin(self, stdin: bytes, *, host: str, what: str) -> None:
+    def begin(self, stdin: bytes, *, host: str) -> None:
         """Send the script, and begin to send its input and to read its outputs."""
         import paramiko
 
         try:
             self._channel.exec_command(launcher(self._script))
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise HostUnreachable(
-                f"The connection to {host} was cut before {what} could begin: it has not run."
-            ) from error
+            raise _CutBefore(f"The connection to {host} was cut. Nothing was run.") from error
         readers = (self._channel.recv, self._channel.recv_stderr)
         for number, reader in enumerate(readers):
             self._start(self._read, number, reader)

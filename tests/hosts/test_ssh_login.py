@@ -210,6 +210,12 @@ def test_a_missing_key_is_said(server: Sshd, tmp_path: Path) -> None:
         of(server, tmp_path / "none").run(["true"])
 
 
+def test_a_public_key_is_said(server: Sshd) -> None:
+    public = Path(f"{server.key}.pub")
+    with pytest.raises(AccessDenied, match=r"no private SSH key, but a public one"):
+        of(server, public).run(["true"])
+
+
 def test_a_file_that_is_no_key_is_said(server: Sshd, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello")
     (tmp_path / "text").chmod(0o600)
@@ -329,6 +335,9 @@ def test_a_proxy_command_is_the_way(server: Sshd, behind: Sshd) -> None:
     behind.write_config(f"  ProxyCommand {command}\n")
     assert works(of(behind))
     assert server.log().count("Accepted publickey") == 1
+    behind.write_config("  ProxyCommand /nowhere/program\n")
+    with pytest.raises(HostUnreachable, match=r"the command said: .*/nowhere/program.*not found"):
+        of(behind).run(["true"])
     behind.write_config("  ProxyCommand exit 1\n")
     with pytest.raises(HostUnreachable, match="ProxyCommand 'exit 1'"):
         of(behind).run(["true"])
