@@ -34,6 +34,7 @@ _ARGUMENTS = 100_000
 # How long `cat`, `ls` and `mkdir` may take; a file system that answers needs much less.
 _PATIENCE = 300.0
 
+_MAKE = "make the folder"
 _MISSING = (b"No such file or directory", b"Not a directory")
 
 
@@ -139,9 +140,9 @@ class SudoHost:
         if parents and not self._exists(parent):
             made = self._file_command(["mkdir", "-p", "--", parent])
             if made.exit_code:
-                raise self._failure("make the folder", parent, made)
+                raise self._failure(_MAKE, parent, made)
             return self.mkdir(path, mode=mode, parents=False, exist_ok=exist_ok)
-        raise self._failure("make the folder", path, result)
+        raise self._failure(_MAKE, path, result)
 
     def remove(self, path: str) -> None:  # noqa: ARG002
         """Refuse: nothing can be removed as the other user."""
@@ -224,7 +225,13 @@ class SudoHost:
         said = result.error_text.strip() or f"exit status {result.exit_code}"
         missing = result.stderr.rstrip().endswith(_MISSING) or self._is_missing(path)
         kind = FileMissing if missing else HostError
-        return kind(f"Cannot {action} {path} as {self.username}: {said}")
+        advice = ""
+        if action == _MAKE and result.stderr.rstrip().endswith(b"Permission denied"):
+            advice = (
+                f". Jobs of {self.username} keep their files below the project_dir of their "
+                f"dataset: let {self.username} write there, or make a dataset with another one"
+            )
+        return kind(f"Cannot {action} {path} as {self.username}: {said}{advice}")
 
 
 def _portions(paths: Mapping[str, int]) -> Iterator[list[str]]:

@@ -258,6 +258,11 @@ def _jobs_dir(backend: Backend, dataset: DatasetRecord) -> str:
             f"{dataset.name!r} is {dataset.project_dir}, which is no folder. Make a dataset with "
             "a project_dir on the cluster's file system."
         )
+    if "\\" in dataset.project_dir:
+        raise NotAllowed(
+            f"The project_dir of the dataset {dataset.name!r}, {dataset.project_dir}, has a "
+            "backslash, which SLURM drops from the names of files. Make a dataset with another one."
+        )
     return f"{dataset.project_dir}/{PROJECT_FOLDER}"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fractal_jupyter import Fractal
-from fractal_jupyter.errors import AccessDenied
+from fractal_jupyter.errors import AccessDenied, NotAllowed
 from tests import users
 from tests.faults.helpers import other_supervisor, wait_for_leader
 from tests.slurm.conftest import MakeFractal
@@ -113,6 +113,21 @@ def test_a_cluster_that_hides_jobs_of_others_is_refused_in_words(
     assert "PrivateData" in checks["jobs are seen"].found
     job = sudo_fractal.submit("Toy Parallel", images(sudo_fractal, user_folder, 1)).wait(60)
     assert "PrivateData" in (job.error or "")
+
+
+@pytest.mark.parametrize("way", ["plan", "submit"])
+def test_a_project_dir_that_slurm_cannot_write_is_the_datasets(
+    sudo_fractal: Fractal, user_folder: Path, way: str
+) -> None:
+    dataset = images(sudo_fractal, user_folder / "back\\slash", 1)
+    with pytest.raises(NotAllowed, match=r"project_dir of the dataset 'plate'.*backslash"):
+        getattr(sudo_fractal, way)("Toy Parallel", dataset)
+
+
+def test_a_project_dir_of_somebody_else_is_told(sudo_fractal: Fractal, shared_folder: Path) -> None:
+    shared_folder.chmod(0o755)
+    job = sudo_fractal.submit("Toy Parallel", images(sudo_fractal, shared_folder, 1)).wait(60)
+    assert "make a dataset with another one" in (job.error or "")
 
 
 def test_check_submits_a_real_job(sudo_fractal: Fractal, user_folder: Path) -> None:
