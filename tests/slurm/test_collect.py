@@ -83,6 +83,29 @@ def remote(
 
 
 @pytest.mark.slow
+def test_what_another_user_has_built_is_neither_added_to_nor_removed(
+    remote: Fractal, index: PackageIndex, shared_folder: Path, second_user: struct_passwd
+) -> None:
+    make_task_wheel(index.folder)
+    tasks = shared_folder / "user" / "tasks of one"
+    tasks.mkdir(mode=0o777)
+    tasks.chmod(0o1777)
+    (tasks / ".cache").mkdir()
+    with pytest.raises(CollectionError, match=r"belongs to root\. Each user needs"):
+        remote.collect("my-tasks==1.0", profile="one")
+    assert [path.name for path in tasks.iterdir()] == [".cache"]
+    (tasks / ".cache").rmdir()
+    group = remote.collect("my-tasks==1.0", profile="one")
+    os.chown(group.folder, 0, 0)
+    with pytest.raises(CollectionError, match=r"belongs to root\."):
+        group.deactivate()
+    assert group.active
+    os.chown(group.folder, second_user.pw_uid, second_user.pw_gid)
+    group.deactivate()
+    assert not group.active
+
+
+@pytest.mark.slow
 def test_each_folder_of_environments_has_its_own(
     remote: Fractal, index: PackageIndex, shared_folder: Path, second_user: struct_passwd
 ) -> None:

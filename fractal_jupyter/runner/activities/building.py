@@ -46,6 +46,7 @@ def build(doing: Doing, recipe: Recipe, site: Site, *, lock: Lock | None) -> Bui
         CollectionError: With the reason in words; nothing is left behind.
         HostError: The machine that the environment is for cannot be used.
     """
+    site.check_own(recipe["folder"])
     return _BUILDERS[recipe["kind"]](doing, recipe, site, lock)
 
 

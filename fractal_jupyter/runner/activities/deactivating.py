@@ -43,6 +43,9 @@ def perform(doing: Doing) -> Outcome:
     """Let no new job use the task group, then remove its environment."""
     store = doing.store
     group = store.task_groups.get(doing.request["task_group"])
+    if group.origin != "custom":
+        # What cannot be removed stays active.
+        site_of_group(store, group).check_own(group.folder)
     store.task_groups.deactivate(group.id)
     remove_environment(doing, group)
     return Outcome(task_group_id=group.id)

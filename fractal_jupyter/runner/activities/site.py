@@ -20,6 +20,14 @@ from fractal_jupyter.store.store import Store
 
 # Below the folder of the environments, with what all of them share.
 CACHE_FOLDER = ".cache"
+OWNER_SECONDS = 60.0
+# Of the paths that are there, those that belong to somebody else; the superuser may do anything.
+_OWNERS = """me=$(id -u)
+[ "$me" -eq 0 ] && exit 0
+for path; do
+[ -e "$path" ] && [ "$(stat -c %u -- "$path")" -ne "$me" ] && stat -c "%U %n" -- "$path"
+done
+exit 0"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,25 @@ class Site:
                 f"The folder {closed.removesuffix('/.') or '/'} is closed on {self.reader.name}, "
                 f"so environments in {self.tasks_dir} could not be used. Open it (chmod o+rx), or "
                 "choose another tasks_local_dir in the resource."
+            )
+
+    def check_own(self, folder: str) -> None:
+        """Raise `CollectionError` when an environment is, or would be, in another user's folder.
+
+        On this machine one user builds for all. Elsewhere each does, and what one of them has made
+        in a folder that is open to all cannot be changed by the others.
+        """
+        if isinstance(self.builder, LocalHost):
+            return
+        said = self.builder.run(
+            ["/bin/sh", "-c", _OWNERS, "sh", self.cache, folder], timeout=OWNER_SECONDS
+        )
+        for line in said.text.splitlines():
+            owner, _, path = line.partition(" ")
+            raise CollectionError(
+                f"{path} on {self.builder.name} belongs to {owner}. Each user needs a "
+                "tasks_remote_dir of their own: change that of the profile. Nothing was changed "
+                "there."
             )
 
 
