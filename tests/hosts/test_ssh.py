@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import paramiko
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -460,3 +461,28 @@ def test_a_host_that_falls_silent_is_given_up(server: Sshd) -> None:
 def test_one_host_is_shared_by_who_asks_for_the_same() -> None:
     assert shared_host("a", "b", "c") is shared_host("a", "b", "c")
     assert shared_host("a", "b", "c") is not shared_host("a", "b", "d")
+
+
+def test_what_has_not_run_when_the_connection_is_cut_is_run_on_a_new_one(
+    server: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuts = 1
+    ask = paramiko.Channel.exec_command
+
+    def cut_first(channel: paramiko.Channel, command: str) -> None:
+        nonlocal cuts
+        cuts -= 1
+        if cuts >= 0:
+            channel.get_transport().close()
+            raise EOFError
+        ask(channel, command)
+
+    monkeypatch.setattr(paramiko.Channel, "exec_command", cut_first)
+    host = SSHHost(server.alias, config_files=[server.config])
+    try:
+        assert host.run(["echo", "it works"]).text == "it works\n"
+        cuts = 2
+        with pytest.raises(HostUnreachable, match=r"was cut\. Nothing was run\."):
+            host.run(["true"])
+    finally:
+        host.close()
