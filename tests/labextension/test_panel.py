@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from fractal_jupyter import Fractal
+from fractal_jupyter.client.jobs import Job
 from tests.labextension.lab import show_panel
 from tests.toy import make_dataset
+
+NAME = "what came of the microscope on Monday"
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -18,10 +23,17 @@ def height(part: Locator) -> float:
     return box["height"]
 
 
-def test_the_panel_has_the_focus_and_shares_its_room(page: Page, fractal: Fractal) -> None:
-    name = "what came of the microscope on Monday"
-    make_dataset(fractal, 4, name)
-    job = fractal.submit("Toy Parallel", name).wait(60)
+@pytest.fixture
+def job(fractal: Fractal) -> Iterator[Job]:
+    """A job on a dataset with a long name, both gone afterwards: other tests share the store."""
+    make_dataset(fractal, 4, NAME)
+    job = fractal.submit("Toy Parallel", NAME).wait(60)
+    yield job
+    fractal.jobs.remove(job.id)
+    fractal.datasets.remove(NAME)
+
+
+def test_the_panel_has_the_focus_and_shares_its_room(page: Page, job: Job) -> None:
     page.set_viewport_size({"width": 1000, "height": 700})
     panel = show_panel(page)
     profile = panel.get_by_role("combobox", name="Profile")
@@ -33,7 +45,7 @@ def test_the_panel_has_the_focus_and_shares_its_room(page: Page, fractal: Fracta
     row = panel.get_by_role("button").filter(has_text=f"#{job.id} ")
     numbers = row.get_by_text(f"#{job.id} · 4 of 4 units", exact=True)
     assert numbers.evaluate("it => it.scrollWidth <= it.clientWidth || !it.clientWidth")
-    expect(row.get_by_text(f"· {name}", exact=True)).to_have_attribute("title", name)
+    expect(row.get_by_text(f"· {NAME}", exact=True)).to_have_attribute("title", NAME)
     kind = panel.get_by_role("button", name="Toy Converter").locator(".fj-name").first
     assert kind.evaluate("it => it.scrollWidth <= it.clientWidth")
 
