@@ -67,36 +67,29 @@ def run_script(
         HostUnreachable: the connection was cut; the message says whether it may have run.
         HostError: the login shell did not run it.
     """
-    # As long as the script was not sent, nothing has run: once more, on a new connection.
-    with contextlib.suppress(_CutBefore):
-        return _run_once(connection, script, stdin, timeout, on_output, end_group, host, what)
-    return _run_once(connection, script, stdin, timeout, on_output, end_group, host, what)
-
-
-def _run_once(  # the arguments of `run_script`
-    connection: Connection,
-    script: Script,
-    stdin: bytes,
-    timeout: float | None,
-    on_output: OnOutput | None,
-    end_group: Callable[[int], None],
-    host: str,
-    what: str,
-) -> Outcome:
-    with connection.session() as channel:
-        talk = _Talk(channel, script)
+    tried = False
+    while True:
         try:
-            talk.begin(stdin, host=host)
-            talk.hold(timeout, on_output)
-        except _Late as late:
-            talk.abandon(end_group)
-            raise CommandTimeout(
-                f"{what} had not ended after {timeout:g} seconds on {host}, and was stopped."
-            ) from late
-        except BaseException:
-            talk.abandon(end_group)
-            raise
-        return talk.outcome(host=host, what=what)
+            with connection.session() as channel:
+                talk = _Talk(channel, script)
+                try:
+                    talk.begin(stdin, host=host)
+                    talk.hold(timeout, on_output)
+                except _Late as late:
+                    talk.abandon(end_group)
+                    raise CommandTimeout(
+                        f"{what} had not ended after {timeout:g} seconds on {host}, and was "
+                        "stopped."
+                    ) from late
+                except BaseException:
+                    talk.abandon(end_group)
+                    raise
+                return talk.outcome(host=host, what=what)
+        except _CutBefore:
+            # As long as the script was not sent, nothing has run: once more, newly connected.
+            if tried:
+                raise
+            tried = True
 
 
 class _CutBefore(HostUnreachable):
