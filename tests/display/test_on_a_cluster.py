@@ -87,7 +87,8 @@ def test_what_a_job_has_written_itself_is_shown_as_it_is(
     said = next(k for k, line in enumerate(lines) if line.startswith("      The worker could"))
     # What to do about it is a line of its own, and what was said stands below.
     advice = " ".join(line.strip() for line in lines[head + 1 : said])
-    assert advice.endswith("to a Python of 3.8 or later that compute nodes have.")
+    assert "to a Python of 3.8 or later that compute nodes have" in advice
+    assert advice.endswith("a retry goes on with the resource as it was.")
     assert all(line.startswith("    ") for line in lines[head + 1 : said])
     assert "jobs_slurm_python_worker" in "".join(lines[said:])
     assert "The worker could not start: its interpreter, /no/such/python3" in job._repr_html_()

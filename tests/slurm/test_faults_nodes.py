@@ -67,6 +67,8 @@ def assert_first_was_interrupted(
     fractal: Fractal, job: Job, cluster: Cluster, diary: Diary, words: str
 ) -> None:
     """Check that only the unit that was held in the first batch was cut off; run it again."""
+    # Before anything is let go: it must be cut off in its middle, however long that takes.
+    wait_until(lambda: statuses(job)[2] == "interrupted", seconds=120)
     diary.let_go()
     job.wait(120)
     assert statuses(job) == DONE_BUT_ONE, job.error
@@ -130,7 +132,6 @@ def test_the_daemon_of_a_node_dies_and_the_job_is_started_beside_the_one_that_ru
     cluster.kill_node(node)
     cluster.lose_node(node)
     let_start_again(cluster, job, 0)
-    wait_until(lambda: statuses(job)[2] == "interrupted", seconds=120)
     assert_first_was_interrupted(fractal, job, cluster, diary, "")
 
 
