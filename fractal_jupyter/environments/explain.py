@@ -165,7 +165,9 @@ def _not_found(text: str, request: BuildRequest) -> CollectionError | None:
         return _no_package(uv_package[1], request)
     uv_version = re.search(r"there is no version of (\S+?)==(\S+?),? and", text)
     if uv_version:
-        return _no_version(uv_version[1], uv_version[2], (), request)
+        newest = re.search(r"The newest version of (\S+) that fits here is (\S+)", text)
+        known = [newest[2]] if newest else []
+        return _no_version(uv_version[1], uv_version[2], known, request)
     pip = re.search(r"satisfies the requirement ([\w.-]+)(\S*) .*?from versions: ([^)]*)\)", text)
     if not pip:
         return None
@@ -196,7 +198,10 @@ def _no_version(
     near = difflib.get_close_matches(version, versions, 3, 0.75)
     newest = [each for each in versions if re.fullmatch(r"[0-9.]+", each)][-3:]
     known = ", ".join(dict.fromkeys([*near, *reversed(newest)]))
-    advice = f"There are, among others: {known}." if known else "Ask for another one."
+    if len(versions) == 1:
+        advice = f"The newest that fits here is {versions[0]}."
+    else:
+        advice = f"There are, among others: {known}." if known else "Ask for another one."
     return PackageNotFound(f"{sentence} {advice}")
 
 

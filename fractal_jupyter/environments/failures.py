@@ -120,6 +120,7 @@ _PACKAGE_FAILURES: dict[str, tuple[type[FractalError], str]] = {
         PackageNotFound,
         "There is no package {package} in that environment. Install it there, or check the name.",
     ),
+    "unknown-extras": (PackageNotFound, "{output}. Check how it is spelt, or leave it out."),
     "no-manifest": (
         ManifestMissing,
         "{output} is no Fractal task package: it has no __FRACTAL_MANIFEST__.json.",

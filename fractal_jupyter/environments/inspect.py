@@ -56,7 +56,7 @@ def inspect_package(host: Host, *, python: str, package: str) -> InspectedPackag
         ManifestMissing: it is no task package.
         ManifestBroken: its manifest breaks the contract, or names scripts that are not there.
     """
-    argv, stdin = program(python, "inspection", {"package": package})
+    argv, stdin = program(python, "inspection", {"package": package, "extras": []})
     result = host.run(argv, stdin=stdin, timeout=_TIMEOUT)
     told = _last_message(result.text)
     if "failed" in told:

@@ -381,6 +381,7 @@ def _document(
         "identity": hashlib.sha256(json.dumps(what).encode()).hexdigest(),
         "requirements": [project.archive.name],
         "pins_after": [],
+        "extras": [],
         "folder": request.folder,
         "lock": request.lock and request.lock.to_document(),
         "share": request.share,

@@ -177,6 +177,7 @@ class VenvBuilder:
             "lock": request.lock and request.lock.to_document(),
             "source": request.package.requirement if request.package.source else None,
             "package": request.package.name,
+            "extras": list(request.package.extras),
             "folder": request.folder,
             "share": request.share,
             "uv": self._uv.document() if isinstance(self._uv, CarriedUv) else self._uv,

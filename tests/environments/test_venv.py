@@ -271,6 +271,7 @@ def broken_packages(folder: Path) -> None:
     make_wheel(folder, "wrong-field", manifest_text=json.dumps(manifest({"name": ""})))
     make_wheel(folder, "wrong-version", manifest_text=json.dumps({"manifest_version": "1"}))
     make_wheel(folder, "no-script", manifest_text=valid, files={})
+    make_wheel(folder, "has-extras", manifest_text=valid, metadata=["Provides-Extra: Plot_ting"])
     make_wheel(folder, "other-python", manifest_text=valid, metadata=["Requires-Python: >=3.99"])
     make_wheel(folder, "needs-ghost", manifest_text=valid, metadata=["Requires-Dist: ghost>1"])
     make_wheel(
@@ -292,7 +293,17 @@ FAILURES: list[tuple[str, type[FractalError], str]] = [
     ("needs-ghost", PackageNotFound, "no package ghost, which needs-ghost needs"),
     ("contradictory", ResolverConflict, "setuptools"),
     ("no-such-package", PackageNotFound, "no package no-such-package"),
-    ("no-manifest==7.0", PackageNotFound, r"no version 7\.0 of no-manifest"),
+    (
+        "no-manifest==7.0",
+        PackageNotFound,
+        r"no version 7\.0 of no-manifest.* The newest that fits here is 1\.0\.",
+    ),
+    (
+        "has-extras[plot-ting,more]",
+        PackageNotFound,
+        r"has-extras 1\.0 has no extra called more; it has Plot_ting\.",
+    ),
+    ("no-script[more]", PackageNotFound, r"has no extra called more; it has none\."),
 ]
 
 

@@ -26,6 +26,8 @@ from fractal_jupyter.errors import (
     NotFound,
 )
 from fractal_jupyter.runner.activities import process
+from fractal_jupyter.runner.activities.kept import PACKAGES_FOLDER, keep_file
+from fractal_jupyter.runner.detached import store_folder
 from fractal_jupyter.store.records import ActivityRecord
 from tests.environments.conftest import index
 from tests.environments.packages import PackageIndex, make_task_wheel, make_wheel, manifest, task
@@ -437,6 +439,32 @@ def test_a_lock_file_of_a_wheel_comes_with_it(
     elsewhere.close()
     with pytest.raises(NotAllowed, match=r"end with \.lock"):
         fractal.task_groups.export(group, tmp_path / "mine.txt")
+
+
+def test_copies_of_files_go_with_what_was_made_of_them(
+    fractal: Fractal, index: PackageIndex, tmp_path: Path
+) -> None:
+    wheels = [make_task_wheel(tmp_path / "wheels", version=version) for version in ("1.0", "2.0")]
+    one, two = (fractal.collect(wheel) for wheel in wheels)
+    again = fractal.collect(wheels[0], pins={"setuptools": "99.0"})
+    folder = store_folder(fractal._store) / PACKAGES_FOLDER
+
+    def kept() -> list[str]:
+        return sorted(path.name for path in folder.glob("*/*"))
+
+    one.delete()
+    assert kept() == [wheel.name for wheel in wheels]  # the other one can be built again
+    again.delete()
+    assert kept() == [wheels[1].name]
+    two.deactivate()
+    uploads = [make_task_wheel(tmp_path / "more", version=version) for version in ("3.0", "4.0")]
+    for upload in uploads:
+        keep_file(fractal._store, upload)
+    (old,) = folder.glob(f"*/{uploads[0].name}")
+    os.utime(old, (0, 0))
+    fractal.task_groups.clean(dry_run=False)
+    assert kept() == [wheels[1].name, uploads[1].name]
+    two.reactivate()
 
 
 def test_a_source_folder_is_run_as_it_is_now(

@@ -249,7 +249,9 @@ class Build:
             raise Failure("not-as-recorded", json.dumps(lock))
 
     def _inspect(self) -> dict[str, Any]:
-        request = {"package": self._request["package"]}
+        # What was recorded once was good enough then.
+        extras = [] if self._request["lock"] else self._request["extras"]
+        request = {"package": self._request["package"], "extras": extras}
         document = {**self._document, "main": "inspection", "request": request}
         done = subprocess.run(
             [str(self._installer.python), "-I", "-c", self._document["bootstrap"]],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,29 +19,32 @@ MANIFEST = "__FRACTAL_MANIFEST__.json"
 
 def main(document: Mapping[str, Any]) -> int:
     """Tell about the package named in the request; see `inspect`."""
+    request = document["request"]
     try:
-        send("inspected", inspect(document["request"]["package"]))
+        send("inspected", inspect(request["package"], request["extras"]))
     except Failure as failure:
         report(failure)
         return 1
     return 0
 
 
-def inspect(package: str) -> dict[str, Any]:
+def inspect(package: str, extras: Sequence[str]) -> dict[str, Any]:
     """Return what there is to know of an installed task package.
 
     Args:
         package: its name, in any spelling.
+        extras: those of its extras that were asked for.
 
     Returns:
         Its `name` and `version`, its `root` (the folder of the manifest), the text of its
         `manifest`, and the `lock` of the environment, see `contents`.
 
     Raises:
-        Failure: there is no such package, it has no manifest, or files are missing that the
-            manifest names.
+        Failure: there is no such package, it has no such extras, it has no manifest, or files are
+            missing that the manifest names.
     """
     distribution = _distribution(package)
+    _check_extras(distribution, extras)
     path = _manifest_path(distribution)
     if path is None:
         raise Failure("no-manifest", f"{package} {distribution.version}")
@@ -66,6 +69,16 @@ def _distribution(package: str) -> metadata.Distribution:
         if normal(distribution.metadata["Name"]) == normal(package):
             return distribution
     raise Failure("not-installed", package)
+
+
+def _check_extras(distribution: metadata.Distribution, asked: Sequence[str]) -> None:
+    """Raise Failure for extras that a package does not have: installers only warn of them."""
+    known = distribution.metadata.get_all("Provides-Extra") or []
+    unknown = sorted({normal(each) for each in asked} - {normal(each) for each in known})
+    if unknown:
+        name = f"{distribution.metadata['Name']} {distribution.version}"
+        has = f"it has {', '.join(sorted(known))}" if known else "it has none"
+        raise Failure("unknown-extras", f"{name} has no extra called {', '.join(unknown)}; {has}")
 
 
 def _manifest_path(distribution: metadata.Distribution) -> Path | None:

@@ -108,7 +108,10 @@ class Uv(Installer):
         """Install what the request asks for; return the hashes by normal name."""
         requirements, source = self._requirements(), self._request["source"]
         log("Installing " + ", ".join(requirements))
-        resolved = self._resolve(requirements)
+        try:
+            resolved = self._resolve(requirements)
+        except Failure as failure:
+            raise self._with_newest(failure) from None
         pins = self._request["pins_after"]
         if pins:
             log("Installing " + ", ".join(pins) + ", whatever it replaces")
@@ -121,6 +124,25 @@ class Uv(Installer):
         if source:
             self._install(["--no-deps", "--editable", source])
         return {name: hashes for name, (_, hashes) in resolved.items()}
+
+    def _with_newest(self, failure: Failure) -> Failure:
+        """Add to the failure of a version that is not there which one would be."""
+        missing = re.search(r"there\s+is\s+no\s+version\s+of\s+([\w.-]+)==", failure.output)
+        if missing is None:
+            return failure
+        name = missing[1]
+        asked = self._write("newest.txt", [f"{name}\n"])
+        answer = self._folder / "newest-is.txt"
+        command = ["pip", "compile", "--quiet", "--no-deps", "--no-header", "--no-annotate"]
+        command += ["--python", str(self.python), "--output-file", str(answer), str(asked)]
+        try:
+            self._uv(command, "install", stdout=False)
+        except Failure:
+            return failure
+        newest = answer.read_text().strip().partition("==")[2]
+        said = f"The newest version of {name} that fits here is {newest}"
+        log(said)
+        return Failure(failure.reason, f"{failure.output}\n{said}")
 
     def _resolve(self, requirements: Sequence[str]) -> dict[str, tuple[str, list[str]]]:
         """Find out what has to be installed, and the hashes of its archives.

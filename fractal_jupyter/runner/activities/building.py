@@ -23,7 +23,8 @@ from fractal_jupyter.models.manifest import parse_manifest
 from fractal_jupyter.models.profile import SlurmSSHProfile
 from fractal_jupyter.models.python_config import PixiConfig
 from fractal_jupyter.runner.activities.doing import Doing
-from fractal_jupyter.runner.activities.recipes import Recipe, kept_file
+from fractal_jupyter.runner.activities.kept import kept_file
+from fractal_jupyter.runner.activities.recipes import Recipe
 from fractal_jupyter.runner.activities.site import Site
 from fractal_jupyter.schedulers.slurm_once import SlurmOnce, once_options
 

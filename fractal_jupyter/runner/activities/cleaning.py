@@ -17,6 +17,7 @@ from fractal_jupyter.environments.usage import Usage, survey_usage, sweep
 from fractal_jupyter.errors import CollectionError, HostError, InUse, NotFound
 from fractal_jupyter.runner.activities.building import clear
 from fractal_jupyter.runner.activities.doing import Doing, Outcome
+from fractal_jupyter.runner.activities.kept import forget_unused
 from fractal_jupyter.runner.activities.process import start
 from fractal_jupyter.runner.activities.site import Site, site_of, site_of_group
 from fractal_jupyter.runner.activities.used_by import others_in, workflows_using
@@ -190,6 +191,9 @@ def perform(doing: Doing) -> Outcome:
         doing.log(f"Removed {leftover}")
     if swept.busy:
         doing.log("An environment is being built: the cache is left as it is. Clean again later.")
+    copies = forget_unused(store)
+    if copies:
+        doing.log(f"Removed copies of {copies / 1e6:.1f} MB of files that were collected once.")
     doing.log(f"{swept.freed_bytes / 1e6:.0f} MB of leftovers and of the cache are free again.")
     return Outcome(result=asdict(swept))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractal_jupyter.errors import InUse
 from fractal_jupyter.runner.activities.deactivating import remove_environment
 from fractal_jupyter.runner.activities.doing import Doing, Outcome
+from fractal_jupyter.runner.activities.kept import forget_unused
 from fractal_jupyter.runner.activities.process import start
 from fractal_jupyter.runner.activities.site import site_of_group
 from fractal_jupyter.runner.activities.used_by import workflows_using
@@ -55,4 +56,6 @@ def perform(doing: Doing) -> Outcome:
     store.task_groups.deactivate(group.id)
     remove_environment(doing, group)
     store.task_groups.remove(group.id)
+    files = (group.request.get(kind) for kind in ("wheel", "archive"))
+    forget_unused(store, at_once=[file["sha256"] for file in files if file])
     return Outcome()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from fractal_jupyter.environments.lock import LockFile, WheelFile, parse_lock, write_lock_file
 from fractal_jupyter.errors import NotAllowed
-from fractal_jupyter.runner.activities.recipes import LOCK_SUFFIX, kept_file
+from fractal_jupyter.runner.activities.kept import kept_file
+from fractal_jupyter.runner.activities.recipes import LOCK_SUFFIX
 from fractal_jupyter.store.records import TaskGroupRecord
 from fractal_jupyter.store.store import Store
 

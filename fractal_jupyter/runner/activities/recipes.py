@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,14 +19,12 @@ from fractal_jupyter.environments.pixi import read_project
 from fractal_jupyter.environments.source import read_source
 from fractal_jupyter.environments.spec import PackageSpec, parse_requirement
 from fractal_jupyter.errors import CollectionError, InvalidArguments, NotFound, PackageNotFound
+from fractal_jupyter.runner.activities.kept import is_kept, keep_file
 from fractal_jupyter.runner.activities.site import Site
-from fractal_jupyter.runner.detached import store_folder
 from fractal_jupyter.store.records import ProfileRecord
 from fractal_jupyter.store.store import Store
 
 LOCK_SUFFIX = ".lock"
-# Below the folder of the store: what came as a file, kept for as long as it may be built again.
-PACKAGES_FOLDER = "packages"
 
 Recipe = dict[str, Any]
 
@@ -176,46 +172,6 @@ def _placed(recipe: Recipe, site: Site, *, version: str, also: str = "") -> Reci
     return {**recipe, "folder": folder}
 
 
-def keep_file(store: Store, path: Path) -> dict[str, str]:
-    """Copy a file into the folder of the store, unless it is there.
-
-    Returns:
-        Its `name` and `sha256`, by which `kept_file` finds it.
-
-    Raises:
-        PackageNotFound: It cannot be read.
-    """
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        target = _kept(store, path.name, digest)
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-            shutil.copyfile(path, draft)
-            draft.replace(target)
-    except OSError as error:
-        raise PackageNotFound(
-            f"{path} cannot be read: {error.strerror}. Give the path of a file that is there, or "
-            'the name of a package: "name==1.0".'
-        ) from error
-    return {"name": path.name, "sha256": digest}
-
-
-def kept_file(store: Store, file: Mapping[str, str]) -> Path:
-    """Where a kept file is; raises `PackageNotFound` when it is not there any more."""
-    path = _kept(store, file["name"], file["sha256"])
-    if not path.exists():
-        raise PackageNotFound(
-            f"{file['name']} was collected from a file, of which {path} was a copy; that is not "
-            "there any more. Collect the package from its file again."
-        )
-    return path
-
-
-def _kept(store: Store, name: str, sha256: str) -> Path:
-    return store_folder(store) / PACKAGES_FOLDER / sha256 / name
-
-
 def _read_lock_file(path: Path) -> LockFile:
     try:
         return read_lock_file(path.read_text(encoding="utf-8"))
@@ -229,7 +185,7 @@ def _wheel_of_lock(store: Store, path: Path, file: LockFile) -> dict[str, str]:
     assert file.wheel is not None
     wheel = path.with_name(file.wheel.name)
     meant = {"name": file.wheel.name, "sha256": file.wheel.sha256}
-    if not wheel.exists() and _kept(store, **meant).exists():
+    if not wheel.exists() and is_kept(store, meant):
         return meant
     kept = keep_file(store, wheel)
     if kept["sha256"] != file.wheel.sha256:

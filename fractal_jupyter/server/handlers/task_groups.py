@@ -16,8 +16,9 @@ from fractal_jupyter.runner.activities.custom import CustomRequest, begin_custom
 from fractal_jupyter.runner.activities.deactivating import begin_deactivation
 from fractal_jupyter.runner.activities.deleting import begin_deletion
 from fractal_jupyter.runner.activities.exporting import export
+from fractal_jupyter.runner.activities.kept import keep_file, kept_file
 from fractal_jupyter.runner.activities.reactivating import begin_reactivation
-from fractal_jupyter.runner.activities.recipes import CollectionRequest, keep_file, kept_file
+from fractal_jupyter.runner.activities.recipes import CollectionRequest
 from fractal_jupyter.server.api import Api
 from fractal_jupyter.server.documents.activities import ActivityDocument
 from fractal_jupyter.server.documents.answer import Items
