@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+# How long the kernel is given for loading a program.
+LOADING_SECONDS = 0.5
 
 
 @cache
@@ -63,16 +67,29 @@ def running_command(argv: Sequence[str]) -> int | None:
     """
     wanted = b"".join(os.fsencode(word) + b"\0" for word in argv)
     found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = entry.read_bytes()
-        except OSError:
-            continue  # it has ended
-        pid = int(entry.parent.name)
-        started = start_ticks(pid) if command == wanted else None
+    for entry in Path("/proc").glob("[0-9]*"):
+        pid = int(entry.name)
+        started = start_ticks(pid) if _command_line(entry) == wanted else None
         if started is not None:
             found.append((started, pid))
     return min(found)[1] if found else None
+
+
+def _command_line(process: Path) -> bytes | None:
+    """The command of a process, by its folder in /proc; None when it has ended.
+
+    While a program is being loaded there is none for an instant, when whoever has started it goes
+    on already; threads of the kernel, which have none ever, have no program either.
+    """
+    patience = time.monotonic() + LOADING_SECONDS
+    try:
+        while not (command := (process / "cmdline").read_bytes()):
+            if _link(f"{process}/exe") is None or time.monotonic() > patience:
+                break
+            time.sleep(0.001)
+    except OSError:
+        return None
+    return command
 
 
 def _exists_without_proc(pid: int) -> int | None:

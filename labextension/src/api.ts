@@ -332,6 +332,8 @@ export class Api {
   taskGroup = (id: number) => this.get<ITaskGroup>(`task_groups/${id}`);
   /** The lock file of a task group. */
   lock = async (id: number) => (await this.ask(`task_groups/${id}/lock`, {})).text();
+  /** The wheel that a task group came from, in base64. */
+  wheel = (id: number) => this.get<{ name: string; content: string }>(`task_groups/${id}/wheel`);
   /** What was not used for so many days, and what is left over; looking takes its time. */
   unused = (days: number) => this.get<IUnusedList>('task_groups/unused', { unused_for: days });
   taskGroups = () => this.items<ITaskGroup>('task_groups');

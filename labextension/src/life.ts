@@ -104,16 +104,26 @@ async function deleteIfSure({ api }: IFractal, group: ITaskGroup): Promise<IActi
 }
 
 async function exportLock({ api }: IFractal, group: ITaskGroup): Promise<void> {
-  const url = URL.createObjectURL(new Blob([await api.lock(group.id)], { type: 'text/plain' }));
-  const link = document.createElement('a');
-  link.href = url;
-  link.download = `${group.package}-${group.version}.lock`;
-  link.click();
-  URL.revokeObjectURL(url);
+  download(`${group.package}-${group.version}.lock`, await api.lock(group.id));
   if (group.origin === 'wheel') {
+    const { name, content } = await api.wheel(group.id);
+    download(
+      name,
+      Uint8Array.from(atob(content), character => character.charCodeAt(0))
+    );
     Notification.info(
-      'Where this lock file is collected, the wheel that the package came from is needed, too.',
+      `Where this lock file is collected, ${printable(name)} is needed beside it: it has been ` +
+        'downloaded, too.',
       { autoClose: 8000 }
     );
   }
+}
+
+function download(name: string, content: BlobPart): void {
+  const url = URL.createObjectURL(new Blob([content]));
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(url);
 }

@@ -10,7 +10,7 @@ export function Section(props: {
   beside: React.ReactNode;
   children: React.ReactNode;
 }): JSX.Element {
-  const [folded, setFolded] = useState(false);
+  const [folded, fold] = useFolded(props.title);
   const id = useId();
   return (
     <section className="fj-section" aria-label={props.title} style={{ flexGrow: props.share }}>
@@ -21,7 +21,7 @@ export function Section(props: {
             className="fj-folder"
             aria-expanded={!folded}
             aria-controls={id}
-            onClick={() => setFolded(!folded)}
+            onClick={() => fold(!folded)}
           >
             {props.title}
           </button>
@@ -33,4 +33,24 @@ export function Section(props: {
       </div>
     </section>
   );
+}
+
+/** Whether a section is folded: kept by the browser, so that nothing jumps when it is drawn first. */
+function useFolded(title: string): [boolean, (folded: boolean) => void] {
+  const key = `fractal-jupyter:folded:${title}`;
+  const [folded, setFolded] = useState(() => stored(() => localStorage.getItem(key)) === 'yes');
+  const fold = (folded: boolean) => {
+    setFolded(folded);
+    stored(() => (folded ? localStorage.setItem(key, 'yes') : localStorage.removeItem(key)));
+  };
+  return [folded, fold];
+}
+
+/** Browsers may be told to keep nothing; then asking for it is an error. */
+function stored<T>(access: () => T): T | undefined {
+  try {
+    return access();
+  } catch {
+    return undefined;
+  }
 }

@@ -60,5 +60,9 @@ def test_the_panel_has_the_focus_and_shares_its_room(page: Page, job: Job) -> No
     expect(jobs).to_have_attribute("aria-expanded", "false")
     expect(panel.get_by_role("list", name="Jobs, the newest first")).to_be_hidden()
     assert height(tasks) > before
+    page.reload()
+    show_panel(page)
+    expect(jobs).to_have_attribute("aria-expanded", "false")
+    jobs.focus()
     page.keyboard.press("Enter")
     expect(panel.get_by_role("list", name="Jobs, the newest first")).to_be_visible()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Download, Locator, Page, expect
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.task_groups import TaskGroup
@@ -112,10 +113,14 @@ def test_a_whole_life_in_the_panel(page: Page, fractal: Fractal, group: TaskGrou
     expect(row.get_by_role("alert")).to_contain_text("is used by the workflow 'keeps it'")
     fractal.workflows.remove("keeps it")
 
-    with page.expect_download() as download:
+    downloads: list[Download] = []
+    page.on("download", downloads.append)
+    with page.expect_event("download", lambda _: len(downloads) == 2):
         choose(page, name, "Export lock file")
-    assert download.value.suggested_filename == "lively-tasks-1.0.lock"
-    assert "lively-tasks" in download.value.path().read_text()
+    lock, wheel = downloads
+    assert lock.suggested_filename == "lively-tasks-1.0.lock"
+    assert f"# wheel: {wheel.suggested_filename} " in lock.path().read_text()
+    assert zipfile.is_zipfile(wheel.path())
 
     row.locator("summary").click(button="right")
     page.get_by_role("menu").get_by_text("Delete…").click()

@@ -2,7 +2,7 @@ import os
 import subprocess
 import sys
 
-from fractal_jupyter.schedulers.processes import alive, identity, start_ticks
+from fractal_jupyter.schedulers.processes import alive, identity, running_command, start_ticks
 
 
 def test_this_process_is_alive_and_another_of_the_same_number_is_not() -> None:
@@ -43,6 +43,17 @@ ctypes.CDLL(None).prctl(15, b"a) R 7 (b", 0, 0, 0)
 print("renamed", flush=True)
 sys.stdin.read()
 """
+
+
+def test_a_command_is_found_as_soon_as_it_was_started() -> None:
+    for seconds in range(100, 200):  # without patience, one in twenty is not found
+        command = ["sleep", str(seconds)]
+        child = subprocess.Popen(command)
+        try:
+            assert running_command(command) == child.pid
+        finally:
+            child.kill()
+            child.wait()
 
 
 def test_a_name_with_parentheses_and_spaces_is_read() -> None:

@@ -123,6 +123,7 @@ async def test_the_life_of_a_task_group(fractal: Fractal, call: Call, tmp_path: 
     lock = await call("GET", f"{place}/lock")
     assert lock.headers["Content-Type"].startswith("text/plain")
     assert f"# wheel: {wheel.name} {sent['sha256']}" in lock.body.decode()
+    assert read(await call("GET", f"{place}/wheel")) == {"name": wheel.name, "content": content}
     for verb, active in (("deactivate", False), ("reactivate", True)):
         ended = await over(call, read(await call("POST", f"{place}/{verb}"), 202))
         assert ended["status"] == "OK", ended["error"]
@@ -134,6 +135,7 @@ async def test_the_life_of_a_task_group(fractal: Fractal, call: Call, tmp_path: 
     assert ended["status"] == "OK", ended["error"]
     own = f"task_groups/{ended['task_group_id']}"
     assert (await call("GET", f"{own}/lock")).code == 409
+    assert (await call("GET", f"{own}/wheel")).code == 404
     assert (await over(call, read(await call("DELETE", own), 202)))["status"] == "OK"
     fractal.workflows.create("w", steps=[{"task": "Do it"}])
     refused = await call("DELETE", place)

@@ -80,6 +80,13 @@ class UnusedDocument(Answer):
         )
 
 
+class WheelDocument(Answer):
+    """A wheel: its name, and its content in base64."""
+
+    name: str
+    content: str
+
+
 class PackageDocument(Answer):
     """A file that was kept for a collection, which names it by its `requirement`."""
 

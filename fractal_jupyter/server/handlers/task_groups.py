@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from fractal_jupyter.errors import Ambiguous, InvalidDocument
+from fractal_jupyter.errors import Ambiguous, InvalidDocument, NotFound
 from fractal_jupyter.runner.activities.cleaning import begin_cleaning, look_everywhere
 from fractal_jupyter.runner.activities.collecting import begin_collection
 from fractal_jupyter.runner.activities.custom import CustomRequest, begin_custom
@@ -26,6 +26,7 @@ from fractal_jupyter.server.documents.task_groups import (
     PackageDocument,
     TaskGroupDocument,
     UnusedDocument,
+    WheelDocument,
 )
 from fractal_jupyter.server.requests import Id
 from fractal_jupyter.server.route import Body, Query, Request, Route, Text
@@ -173,6 +174,16 @@ def lock(api: Api, request: Request[Query, None]) -> Text:
         return Text(path.read_bytes())
 
 
+def wheel(api: Api, request: Request[Query, None]) -> WheelDocument:
+    """Get the wheel that a task group came from, which its lock file needs beside it."""
+    group = _group(api, request)
+    file = group.request.get("wheel")
+    if file is None:
+        raise NotFound(f"{group.package} {group.version} did not come from a wheel file.")
+    content = kept_file(api.store, file).read_bytes()
+    return WheelDocument(name=file["name"], content=base64.b64encode(content).decode())
+
+
 def list_unused(api: Api, request: Request[UnusedQuery, None]) -> UnusedDocument:
     """List what of the environments on the disk nothing uses, and what removing it frees."""
     return UnusedDocument.of(*look_everywhere(api.store, unused_for=request.query.unused_for))
@@ -269,6 +280,14 @@ ROUTES = (
     ),
     Route(method="GET", path=_ONE, call=get, resource=RESOURCE, answer=TaskGroupDocument),
     Route(method="GET", path=f"{_ONE}/lock", call=lock, resource=RESOURCE, answer=Text),
+    Route(
+        method="GET",
+        path=f"{_ONE}/wheel",
+        call=wheel,
+        resource=RESOURCE,
+        answer=WheelDocument,
+        slow=True,
+    ),
     *(
         Route(
             method="POST",
