@@ -488,5 +488,10 @@ def _require_text(value: object, what: str, allowed: str) -> None:
 def _single_step(task: str | Task, single: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if isinstance(task, str):
         return task, {"task": task, **single}
-    found = {"task": task.name, "version": task.version, "package": task.package}
+    found = {
+        "task": task.name,
+        "version": task.version,
+        "package": task.package,
+        "task_group": task._record.task_group_id,
+    }
     return task.name, {**found, **single}

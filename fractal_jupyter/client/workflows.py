@@ -161,7 +161,7 @@ class Workflows:
 
         Args:
             name: A new, unique name.
-            steps: `{"task": name, "version"?, "package"?, "args"?, "args_parallel"?,
+            steps: `{"task": name, "version"?, "package"?, "task_group"?, "args"?, "args_parallel"?,
                 "args_non_parallel"?, "meta"?, "meta_parallel"?, "meta_non_parallel"?,
                 "type_filters"?, "warm"?}` each. Whether the tasks are there and take these
                 arguments is checked at submission, since that is up to the resource.

@@ -81,7 +81,8 @@ def updated_step(
     replaced = set(given)
     if one_part and replaced.intersection(ARGUMENTS):
         replaced.update(ARGUMENTS)
-    kept = {name: value for name, value in step.items() if name not in replaced | {"version"}}
+    replaced |= {"version", "task_group"}
+    kept = {name: value for name, value in step.items() if name not in replaced}
     return {**kept, "version": version, **{name: value for name, value in given.items() if value}}
 
 

@@ -88,6 +88,9 @@ class Step(Section):
         task: Name of the task.
         version: Version of its task group; needed when several have a task of this name.
         package: Package of its task group; needed for the same reason.
+        task_group: Id of its task group, if there are several of one version: of those that fit,
+            the one that was collected last is taken else. A resource that does not have it takes
+            one of its own.
         args: Arguments that go to the part of the task whose schema has their names.
         args_non_parallel: Arguments of the part that runs once.
         args_parallel: Arguments of the part that runs per image.
@@ -101,6 +104,7 @@ class Step(Section):
     task: OneLine
     version: OneLine | None = None
     package: OneLine | None = None
+    task_group: PositiveInt | None = None
     args: JsonObject = Field(default_factory=dict)
     args_non_parallel: JsonObject = Field(default_factory=dict)
     args_parallel: JsonObject = Field(default_factory=dict)

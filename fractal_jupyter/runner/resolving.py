@@ -58,6 +58,7 @@ class Tasks:
             name=step.task,
             version=step.version,
             package=step.package,
+            task_group=step.task_group,
         )
 
     def _refresh_sources(self) -> bool:
@@ -91,10 +92,13 @@ def resolve_task(
     name: str,
     version: str | None = None,
     package: str | None = None,
+    task_group: int | None = None,
 ) -> tuple[TaskRecord, TaskGroupRecord]:
     """Find a task by name among the active task groups of a resource.
 
-    Those that were built in the folder of a profile are for profiles with that folder.
+    Those that were built in the folder of a profile are for profiles with that folder. Of a
+    version that was collected several times, for two Pythons say, it is that of the task group
+    `task_group`, or else of the one that was collected last.
 
     Raises:
         NotFound: No task group of the resource has it.
@@ -131,8 +135,10 @@ def resolve_task(
             f"Several task groups have a task {name!r}: {', '.join(have)}. "
             "Say which with version= (and package=)."
         )
-    # The same version installed twice, for two Pythons say: the newest one.
-    return found[-1]
+    meant = [pair for pair in found if pair[1].id == task_group]
+    if task_group is not None and not meant:
+        _raise_if_off(store, resource, task_group, name)
+    return (meant or found)[-1]
 
 
 def _raise_if_deactivated(
@@ -153,11 +159,21 @@ def _raise_if_deactivated(
     }
     for task in store.task_groups.tasks():
         if task.name == name and task.task_group_id in off:
-            group = off[task.task_group_id]
-            raise NotFound(
-                f"The task {name!r} is in {group.package} {group.version}, which is deactivated. "
-                f"Build its environment again: {_reactivate_call(group)}."
-            )
+            raise _is_deactivated(name, off[task.task_group_id])
+
+
+def _raise_if_off(store: Store, resource: ResourceRecord, task_group: int, name: str) -> None:
+    """Raise `NotFound` if that task group of the resource is deactivated."""
+    for group in store.task_groups.all():
+        if (group.id, group.resource_id, group.active) == (task_group, resource.id, False):
+            raise _is_deactivated(name, group)
+
+
+def _is_deactivated(name: str, group: TaskGroupRecord) -> NotFound:
+    return NotFound(
+        f"The task {name!r} is in {group.package} {group.version}, which is deactivated. "
+        f"Build its environment again: {_reactivate_call(group)}."
+    )
 
 
 def _is_in(group: TaskGroupRecord, tasks_remote_dir: str | None) -> bool:

@@ -14,6 +14,7 @@ import pytest
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.task_groups import TaskGroup
+from fractal_jupyter.client.tasks import Task
 from fractal_jupyter.errors import (
     ActivityCancelled,
     ActivityLost,
@@ -209,6 +210,31 @@ def test_a_retry_needs_the_environment_that_the_job_ran_in(
     # Another id perhaps, and the same environment.
     fractal.collect("my-tasks==1.0")
     assert job.retry().wait(60).status == "done"
+
+
+def test_a_task_runs_in_its_own_task_group_though_the_version_is_there_twice(
+    fractal: Fractal, index: PackageIndex
+) -> None:
+    make_task_wheel(index.folder)
+    for version in ("1.0", "2.0"):
+        make_wheel(index.folder, "helper", version)
+    one, two = (
+        fractal.collect("my-tasks==1.0", pins={"helper": version}) for version in ("1.0", "2.0")
+    )
+    dataset = make_dataset(fractal, 1)
+
+    def runs_in(task: Task | str) -> dict[str, str]:
+        lock = fractal.submit(task, dataset).wait(60).environment().lock
+        assert lock is not None
+        return {each.name: each.version for each in lock.distributions}
+
+    for group, version in ((one, "1.0"), (two, "2.0")):
+        assert runs_in(group.tasks[0])["helper"] == version
+    assert runs_in("Do it")["helper"] == "2.0"  # that of the last collected
+    first = one.tasks[0]
+    one.deactivate()
+    with pytest.raises(NotFound, match=r"my-tasks 1\.0, which is deactivated"):
+        fractal.submit(first, dataset)
 
 
 def test_no_job_is_submitted_to_what_goes_at_that_moment(fractal: Fractal) -> None:
