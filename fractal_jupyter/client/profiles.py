@@ -14,6 +14,7 @@ from fractal_jupyter.models.profile import parse_profile
 from fractal_jupyter.models.resource import LocalResource, SlurmSSHResource, parse_resource
 from fractal_jupyter.runner.checks import Check, check_resource
 from fractal_jupyter.runner.slurm_checks import check_profiles
+from fractal_jupyter.runner.usable import usable_resource
 from fractal_jupyter.store.records import ProfileRecord, ResourceRecord
 from fractal_jupyter.store.store import Store
 
@@ -129,7 +130,7 @@ class Profiles:
         from fractal_jupyter.display.resources import checks_page
 
         record = self._store.profiles.get(name)
-        resource = parse_resource(self._store.resources.by_id(record.resource_id).document)
+        resource = usable_resource(self._store.resources.by_id(record.resource_id))
         if isinstance(resource, LocalResource):
             return Listing(check_resource(resource), page=checks_page)
         return Listing(

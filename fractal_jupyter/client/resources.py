@@ -13,7 +13,7 @@ from fractal_jupyter.models.profile import parse_profile
 from fractal_jupyter.models.resource import LocalResource, parse_resource
 from fractal_jupyter.runner.checks import Check, check_resource
 from fractal_jupyter.runner.slurm_checks import check_profiles
-from fractal_jupyter.runner.usable import check_backend
+from fractal_jupyter.runner.usable import check_backend, usable_resource
 from fractal_jupyter.store.records import ResourceRecord
 from fractal_jupyter.store.store import Store
 
@@ -155,11 +155,14 @@ class Resources:
             name: The name of the resource.
             project_dir: A folder on the cluster where such a job may write when it runs as
                 another user; without it, no such job is submitted.
+
+        Raises:
+            NotAllowed: Resources of its type may not be used.
         """
         from fractal_jupyter.display.resources import checks_page
 
         record = self._store.resources.get(name)
-        resource = parse_resource(record.document)
+        resource = usable_resource(record)
         if isinstance(resource, LocalResource):
             return Listing(check_resource(resource), page=checks_page)
         profiles = [p for p in self._store.profiles.all() if p.resource_id == record.id]

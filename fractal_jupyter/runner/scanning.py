@@ -11,6 +11,7 @@ from fractal_jupyter.hosts.local import named_errors
 from fractal_jupyter.models.profile import Profile, SlurmSSHProfile
 from fractal_jupyter.models.resource import Resource
 from fractal_jupyter.runner.backend import WORKERS_FOLDER, make_backend
+from fractal_jupyter.runner.usable import check_backend
 from fractal_jupyter.worker.bundle import bundle, bundle_digest
 from fractal_jupyter.worker.scan import scan as scan_here
 
@@ -29,7 +30,10 @@ def scan(folder: str, *, resource: Resource | None, profile: Profile | None) -> 
     Raises:
         FileMissing: The folder is not there.
         HostError: It cannot be read.
+        NotAllowed: Resources of this type may not be used.
     """
+    if resource is not None:
+        check_backend(resource)
     if resource is None or not isinstance(profile, SlurmSSHProfile):
         with named_errors("scan", folder):
             return scan_here(folder)

@@ -37,7 +37,7 @@ from fractal_jupyter.runner.launch import wake_supervisor
 from fractal_jupyter.runner.paths import job_folder_name
 from fractal_jupyter.runner.refreshing import Refreshed, refresh
 from fractal_jupyter.runner.resolving import Tasks, check_environments
-from fractal_jupyter.runner.usable import usable_resource
+from fractal_jupyter.runner.usable import check_backend, usable_resource
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.schedulers.base import Submission
 from fractal_jupyter.store.records import (
@@ -117,10 +117,12 @@ def retry(store: Store, key: int, *, meta: Mapping[str, Any]) -> JobRecord:
     """Submit again what of a job did not succeed, perhaps with more than its units had before.
 
     Raises:
-        NotAllowed: The job is not over, or what it ran in is not there any more.
+        NotAllowed: The job is not over, what it ran in is not there any more, or resources of its
+            type may not be used.
         FractalError: What is asked for cannot be had, or a source folder cannot be used as it is.
     """
     job = store.jobs.get(key)
+    check_backend(parse_resource(job.request["resource"]))
     changed = parse_step({"task": job.name, "meta": dict(meta)}).meta
     left = [step for step in store.jobs.steps(key) if step.status != "done"]
     if changed:

@@ -1,5 +1,6 @@
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from fractal_jupyter import Fractal
 from fractal_jupyter.errors import AlreadyExists, InUse, InvalidDocument, NotAllowed, NotFound
 from fractal_jupyter.hosts.local import LocalHost
 from fractal_jupyter.runner.checks import check_python
+from tests.toy import make_dataset, toy_fractal
 
 DOCUMENTS = Path(__file__).parents[1] / "models" / "data"
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -108,12 +110,43 @@ def test_a_profile_must_be_of_its_resources_type(fractal: Fractal) -> None:
         fractal.profiles.add(profile, resource="Local resource")
 
 
+USES: dict[str, Callable[[Fractal], object]] = {
+    "add": lambda fractal: fractal.resources.add(local()),
+    "update": lambda fractal: fractal.resources.update("Local resource", jobs_poll_interval=1),
+    "check": lambda fractal: fractal.resources.check("Local resource"),
+    "check a profile": lambda fractal: fractal.profiles.check("Local profile"),
+    "collect": lambda fractal: fractal.collect("fractal-tasks-core"),
+    "collect_custom": lambda fractal: fractal.collect_custom("x", python=sys.executable),
+    "reactivate": lambda fractal: fractal.task_groups.get("toy-tasks").reactivate(),
+    "scan": lambda fractal: fractal.datasets.get("plate").scan(),
+    "plan": lambda fractal: fractal.plan("Toy Parallel", "plate"),
+    "submit": lambda fractal: fractal.submit("Toy Parallel", "plate"),
+    "retry": lambda fractal: fractal.jobs.list()[0].retry(),
+}
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fractal]:
+    """A store with a job that has failed."""
+    with toy_fractal(tmp_path_factory.mktemp("used")) as fractal:
+        dataset = make_dataset(fractal, 1)
+        failed = fractal.submit("Toy Parallel", dataset, args={"behaviour": "raise"}).wait(60)
+        assert failed.status == "failed"
+        yield fractal
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
 def test_the_backend_variable_allows_one_type_only(
-    fractal: Fractal, monkeypatch: pytest.MonkeyPatch
+    used: Fractal, use: Callable[[Fractal], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FRACTAL_RUNNER_BACKEND", "slurm_ssh")
-    with pytest.raises(NotAllowed, match="FRACTAL_RUNNER_BACKEND=slurm_ssh"):
-        fractal.resources.add(local())
+    with pytest.raises(NotAllowed, match="FRACTAL_RUNNER_BACKEND=slurm_ssh allows"):
+        use(used)
+    monkeypatch.setenv("FRACTAL_RUNNER_BACKEND", "kubernetes")
+    with pytest.raises(NotAllowed, match="no such type of resources; there are local, slurm_"):
+        use(used)
+    assert [job.status for job in used.jobs.list()] == ["failed"]
+    assert used.activities.list() == []
 
 
 def test_a_switched_off_warm_resource_stays_so(fractal: Fractal) -> None:

@@ -9,7 +9,7 @@ from fractal_jupyter.runner.activities.custom import look_again
 from fractal_jupyter.runner.activities.doing import Doing, Outcome
 from fractal_jupyter.runner.activities.process import start
 from fractal_jupyter.runner.activities.site import Site, site_of, site_of_group
-from fractal_jupyter.runner.usable import missing_path
+from fractal_jupyter.runner.usable import check_backend, missing_path
 from fractal_jupyter.store.records import ActivityRecord, TaskGroupRecord
 from fractal_jupyter.store.store import Store
 
@@ -28,11 +28,12 @@ def begin_reactivation(
         The activity, and whether it is a new one.
 
     Raises:
-        NotAllowed: It is there.
+        NotAllowed: It is there, or resources of its type may not be used.
         NotFound: No profile of its resource has its folder any more.
         InUse: Something else is being done to it.
     """
     site = site or site_of_group(store, group)
+    check_backend(site.resource)
     if group.active and missing_path(group, site.reader) is None:
         raise NotAllowed(f"The task group {group.package} {group.version} is active already.")
     return start(
