@@ -83,7 +83,7 @@ def write_batch(folder: Path, units: int, python: str) -> None:
         "label": "no-op units",
         "command": [python, str(TASKS / "noop.py")],
         "concurrency": SIDE_BY_SIDE,
-        "warm": True,
+        "cold": None,
         "preload": [],
         "env": job_environment(),
         "inherit": False,

@@ -141,7 +141,7 @@ def _check_worker(host: Host, python: str, resource: LocalResource) -> Check:
             "label": "resource check",
             "command": [python, script],
             "concurrency": 1,
-            "warm": False,
+            "cold": None,
             "preload": [],
             "env": {},
             "inherit": False,

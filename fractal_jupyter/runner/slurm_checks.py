@@ -204,7 +204,7 @@ def _batch() -> dict[str, object]:
         # Not a Python of tasks: that is tried elsewhere. A unit needs no output file.
         "command": ["/bin/sh", "-c", "exit 0"],
         "concurrency": 1,
-        "warm": False,
+        "cold": None,
         "preload": [],
         "env": {},
         "inherit": True,

@@ -145,11 +145,23 @@ class StepRun:
             command=unit_command(entry, request, phase),
             common_args=request[f"args_{phase}"],
             meta=meta,
-            warm=self.context.job.request["warm"]
-            and request["warm"]
-            and not meta.get("needs_gpu", False),
+            cold=self._cold(meta),
         )
         return PhaseRun(units=units, submitter=submitter)
+
+    def _cold(self, meta: Mapping[str, Any]) -> str | None:
+        """Why units must not be forked from a process that has done the imports, if so."""
+        job = self.context.job.request
+        if meta.get("needs_gpu"):
+            return "units that need a GPU are processes of their own"
+        for switch, what in (
+            (job["warm"], "job"),
+            (self.step.request["warm"], "step"),
+            (job["resource_warm"], "resource"),
+        ):
+            if not switch:
+                return f"switched off for the {what}"
+        return None
 
     # merging
 

@@ -30,7 +30,8 @@ class Submitter:
         command: The command line of a unit, without its files of arguments and output.
         common_args: The arguments that all units share.
         meta: The step's meta for this phase.
-        warm: Whether units may be forked from a process that has done the imports.
+        cold: Why units must not be forked from a process that has done the imports; None where
+            they may be.
         preload: Modules that units are known to load.
     """
 
@@ -38,7 +39,7 @@ class Submitter:
     command: Sequence[str]
     common_args: Mapping[str, Any]
     meta: Mapping[str, Any]
-    warm: bool
+    cold: str | None
     preload: list[str] = field(default_factory=list)
 
     def plan(self) -> list[LiveBatch]:
@@ -155,7 +156,7 @@ class Submitter:
         return {
             "version": 1,
             "command": list(self.command),
-            "warm": self.warm,
+            "cold": self.cold,
             "preload": self.preload,
             "env": {**thread_limits(layout.cpus_per_unit), **request["environment"]},
             "inherit": context.backend.inherits,

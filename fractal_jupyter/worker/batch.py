@@ -27,7 +27,8 @@ class Batch(NamedTuple):
         label: The batch in words, for people.
         command: What each unit runs, without `--args-json` and `--out-json`.
         concurrency: How many units run side by side.
-        warm: Whether units may be forks of a process that has imported what they import.
+        cold: Why units must not be forks of a process that has imported what they import; None
+            where they may be.
         preload: Modules that such a process imports beyond what the script names.
         env: The complete environment of the units.
         cwd: The working directory of the units; None for a folder of each unit's own.
@@ -45,7 +46,7 @@ class Batch(NamedTuple):
     label: str
     command: Tuple[str, ...]
     concurrency: int
-    warm: bool
+    cold: Optional[str]
     preload: Tuple[str, ...]
     env: Mapping[str, str]
     cwd: Optional[str]
@@ -69,7 +70,7 @@ _FIELDS: Dict[str, _Kinds] = {
     "label": (str,),
     "command": (list,),
     "concurrency": (int,),
-    "warm": (bool,),
+    "cold": (str, _NONE),
     "preload": (list,),
     "env": (dict,),
     "inherit": (bool,),

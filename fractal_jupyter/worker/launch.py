@@ -89,7 +89,7 @@ class Launcher:
         self._deaths = 0
         self._children = linux.Children()
         self._used: List[Forker] = []
-        reason = warm.unfit(batch, units) if batch.warm else "switched off"
+        reason = batch.cold or warm.unfit(batch, units)
         if reason is None:
             self._start_forker()
         else:

@@ -121,7 +121,11 @@ class Result:
 
 
 def batch_document(
-    command: Sequence[str | Path], units: Sequence[Mapping[str, Any]] | int, **fields: Any
+    command: Sequence[str | Path],
+    units: Sequence[Mapping[str, Any]] | int,
+    *,
+    warm: bool = True,
+    **fields: Any,
 ) -> dict[str, Any]:
     """What a worker reads: units are their arguments, or their number."""
     if isinstance(units, int):
@@ -131,7 +135,7 @@ def batch_document(
         "label": "a test",
         "command": [str(part) for part in command],
         "concurrency": 2,
-        "warm": True,
+        "cold": None if warm else "switched off",
         "preload": [],
         "env": {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
         "inherit": False,

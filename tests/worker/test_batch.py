@@ -37,7 +37,7 @@ def test_a_batch_is_read(tmp_path: Path) -> None:
         ({"cwd": 3}, "`cwd` is 3 instead of str or null"),
         ({"units": [{"index": 0}]}, "`units` has elements without an index and arguments"),
         ({"units": ["x"]}, "`units` has elements without an index and arguments"),
-        ({"warm": 1}, "`warm` is 1 instead of bool"),
+        ({"cold": 1}, "`cold` is 1 instead of str or null"),
     ],
 )
 def test_a_wrong_batch_is_refused_in_words(
