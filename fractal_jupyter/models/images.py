@@ -31,6 +31,7 @@ _OUTPUT_FIELDS: Final = ("image_list_updates", "image_list_removals")
 _INIT_FIELDS: Final = ("parallelization_list",)
 _ITEM_FIELDS: Final = ("zarr_url", "init_args")
 _NO_ATTRIBUTES: Final[Mapping[str, Any]] = {}
+_NOTHING: Final[dict[str, Any]] = {}
 _T = TypeVar("_T")
 
 
@@ -402,6 +403,8 @@ def _types(value: object) -> dict[str, bool]:
 def _named(value: object, path: str) -> dict[str, Any]:
     """Return a copy whose names have no blanks around them and are not empty."""
     if type(value) is dict:
+        if not value:
+            return _NOTHING  # one for all: most updates say nothing of attributes and types
         for name in value:
             if type(name) is not str or not name or name.strip() != name:
                 break
