@@ -62,6 +62,9 @@ class Activity(Brief):
     def cancel(self) -> Activity:
         """Stop it, if it is not over: everything becomes as it was before.
 
+        What has changed something already (a task group is put aside, say, and its environment
+        being removed) goes on to its end, and its log says that this came too late.
+
         Raises:
             NotAllowed: It is of a kind that cannot be stopped, and ends by itself.
         """

@@ -226,7 +226,8 @@ class Listener:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
             self._take(line.decode(errors="replace"))
-        if self._pulse is not None:
+        # What is built stays: nobody may stop it any more.
+        if self._pulse is not None and self.built is None:
             self._pulse()
 
     def _take(self, line: str) -> None:

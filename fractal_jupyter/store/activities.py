@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,9 +17,22 @@ from fractal_jupyter.store.tables import activities
 
 ACTIVE_ACTIVITIES = ("pending", "ongoing")
 ACTIVITY_STATUSES = (*ACTIVE_ACTIVITIES, "OK", "failed", "cancelled")
-LOST = "The process that did this has ended. Start it again."
+LOST = "The process that did this has ended."
+# What to do about those that may have been cut off in their middle.
+_WHAT_NEXT = MappingProxyType(
+    {
+        "deactivate": "If the task group is deactivated, fractal.task_groups.clean() finds what is "
+        "left of its environment; else deactivate it again.",
+        "delete": "If the task group is still there, perhaps deactivated, delete it again.",
+    }
+)
 
 _is_active = activities.c.status.in_(ACTIVE_ACTIVITIES)
+
+
+def what_next(action: str) -> str:
+    """What to do about an activity that did not get to its end, in words."""
+    return _WHAT_NEXT.get(action, "Start it again.")
 
 
 class Activities:
@@ -139,7 +153,8 @@ class Activities:
         """End an activity, unless it was over, or in other hands, when its process was gone."""
         now = self.get(key)
         if now.status in ACTIVE_ACTIVITIES and now.process == process:
-            self.end(key, error=LOST, error_type="ActivityLost")
+            error = f"{LOST} {what_next(now.action)}"
+            self.end(key, error=error, error_type="ActivityLost")
 
     def get(self, key: int) -> ActivityRecord:
         """The activity with that id; raises `NotFound`."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from fractal_jupyter.environments.spec import BuildRequest, parse_requirement
-from fractal_jupyter.environments.venv import BuiltEnvironment, VenvBuilder
+from fractal_jupyter.environments.venv import BuiltEnvironment, Listener, VenvBuilder
 from fractal_jupyter.errors import (
     AlreadyExists,
     BuildInProgress,
@@ -640,3 +640,14 @@ def test_what_others_write_is_part_of_the_log() -> None:
     with pytest.raises(InterpreterError):
         answering(FakeOutcome(1, output)).build(REQUEST, log=lines.append)
     assert lines == ["one", "loader: two", '["three"]', "http://u:****@x"]
+
+
+def test_nobody_stops_what_is_built() -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    listener = Listener(str, stop)
+    with pytest.raises(KeyboardInterrupt):
+        listener.hear(b'{"beat": 1}\n')
+    listener.hear(b'{"built": {}}\n')
+    assert listener.built == {}

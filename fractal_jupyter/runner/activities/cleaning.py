@@ -178,6 +178,7 @@ def perform(doing: Doing) -> Outcome:
     store = doing.store
     site = site_of(store, store.profiles.get(doing.request["profile"]))
     _, python = site.resource.python_interpreter()
+    doing.settle()
     for key in doing.request["task_groups"]:
         try:
             store.task_groups.deactivate(key)

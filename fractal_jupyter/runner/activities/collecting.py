@@ -69,6 +69,7 @@ def perform(doing: Doing) -> Outcome:
         folder=recipe["folder"],
         **values_of(built),
     )
+    doing.settle()
     if "source" in recipe:
         _supersede(doing, group)
     return Outcome(task_group_id=group.id)

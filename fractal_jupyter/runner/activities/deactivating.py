@@ -46,7 +46,9 @@ def perform(doing: Doing) -> Outcome:
     if group.origin != "custom":
         # What cannot be removed stays active.
         site_of_group(store, group).check_own(group.folder)
+        doing.look()
     store.task_groups.deactivate(group.id)
+    doing.settle()
     remove_environment(doing, group)
     return Outcome(task_group_id=group.id)
 

@@ -54,6 +54,7 @@ def perform(doing: Doing) -> Outcome:
     group = store.task_groups.get(doing.request["task_group"])
     require_unused(store, group)
     store.task_groups.deactivate(group.id)
+    doing.settle()
     remove_environment(doing, group)
     store.task_groups.remove(group.id)
     files = (group.request.get(kind) for kind in ("wheel", "archive"))

@@ -35,6 +35,12 @@ class Doing:
     activity: ActivityRecord
     _lines: list[str] = field(default_factory=list)
     _last: float = field(default_factory=time.monotonic)
+    _settled: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether something has changed for good."""
+        return self._settled
 
     @property
     def request(self) -> dict[str, Any]:
@@ -47,15 +53,23 @@ class Doing:
         self.beat()
 
     def beat(self) -> None:
-        """To be called twice a second, or more often, as long as the activity can be cancelled.
-
-        Raises:
-            ActivityCancelled: Somebody wants it to stop.
-        """
+        """To be called twice a second, or more often, while something takes long; see `look`."""
         if time.monotonic() - self._last < BEAT_SECONDS:
             return
         self.flush()
-        if self.store.activities.cancel_requested(self.activity.id):
+        self.look()
+
+    def settle(self) -> None:
+        """To be called when something has changed for good: to cancel is too late from now on."""
+        self._settled = True
+
+    def look(self) -> None:
+        """See whether the activity is still wanted.
+
+        Raises:
+            ActivityCancelled: Somebody wants it to stop, and nothing has changed yet.
+        """
+        if not self._settled and self.store.activities.cancel_requested(self.activity.id):
             raise ActivityCancelled(
                 f"Cancelled: {self.activity.action} {self.activity.subject}. "
                 "Everything is as it was before."
