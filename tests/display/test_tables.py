@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -46,11 +47,26 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 WHERE = {"dataset": "plate", "zarr_dir": "/data/out"}
 
 
+class Watched(list[Image]):
+    """Images that count how many of them were asked for."""
+
+    asked = 0
+
+    def __iter__(self) -> Iterator[Image]:
+        for image in super().__iter__():
+            self.asked += 1
+            yield image
+
+    def __getitem__(self, which: Any) -> Any:
+        found = super().__getitem__(which)
+        self.asked += len(found) if isinstance(which, slice) else 1
+        return found
+
+
 def test_100_000_images_are_a_small_table() -> None:
-    images = make_images(100_000)
-    start = time.process_time()
+    images = Watched(make_images(100_000))
     shown = to_html(images_page(images, total=len(images), **WHERE))
-    assert time.process_time() - start < 1
+    assert images.asked < 100
     assert len(shown) < 20_000
     assert "100,000 images" in shown
     assert "99,980 more" in shown
