@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from fractal_jupyter.errors import StoreError
+from fractal_jupyter.store import database as database_module
 from fractal_jupyter.store.database import Database, _deepest_mount
 from tests.open_files import open_files
 
+# The version for writing in the header of a file of SQLite.
+ROLLBACK, WAL = 1, 2
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0
 server:/home /home nfs4 rw 0 0
@@ -86,9 +89,30 @@ def test_data_version_changes_when_another_connection_commits(tmp_path: Path) ->
     database.close()
 
 
+@pytest.fixture(params=["ext4", "nfs4"])
+def file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the store is on, as far as it knows."""
+    monkeypatch.setattr(database_module, "file_system_type", lambda _folder: request.param)
+    return str(request.param)
+
+
+def test_what_was_committed_outlasts_a_power_cut(tmp_path: Path, file_system: str) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a.db")
+    with database.read() as connection:
+        found = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+    extra = 3
+    assert found == [{"ext4": "wal", "nfs4": "delete"}[file_system], extra, 1]
+    database.close()
+
+
 ADD_ONE = """
 import sys, sqlalchemy as sa
+from fractal_jupyter.store import database as module
 from fractal_jupyter.store.database import Database
+module.file_system_type = lambda folder: sys.argv[2]
 database = Database(sys.argv[1])
 for _ in range(200):
     with database.write() as connection:
@@ -97,14 +121,17 @@ for _ in range(200):
 """
 
 
-def test_processes_that_read_and_write_at_once_lose_no_update(tmp_path: Path) -> None:
+def test_processes_that_read_and_write_at_once_lose_no_update(
+    tmp_path: Path, file_system: str
+) -> None:
     url = f"sqlite:///{tmp_path}/a.db"
     connection = sqlite3.connect(tmp_path / "a.db")
     connection.executescript("create table counter (n integer); insert into counter values (0);")
     connection.close()
-    command = [sys.executable, "-c", ADD_ONE, url]
+    command = [sys.executable, "-c", ADD_ONE, url, file_system]
     writers = [subprocess.Popen(command) for _ in range(4)]
     assert [writer.wait() for writer in writers] == [0] * 4
+    assert (tmp_path / "a.db").read_bytes()[18] == {"ext4": WAL, "nfs4": ROLLBACK}[file_system]
     connection = sqlite3.connect(tmp_path / "a.db")
     assert connection.execute("select n from counter").fetchone() == (800,)
     connection.close()
