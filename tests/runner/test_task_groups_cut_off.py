@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -30,16 +29,20 @@ from tests.toy import add_task_group
 
 __all__ = ["index"]
 
-Make = Callable[[str], TaskGroup]
+
+class Make(Protocol):
+    """Makes a task group with one task."""
+
+    def __call__(self, package: str, *, place: str = "1.0") -> TaskGroup: ...
 
 
 @pytest.fixture
 def make(fractal: Fractal) -> Make:
     """Makes task groups with environments that nobody has built, in the folder of environments."""
 
-    def group(package: str) -> TaskGroup:
+    def group(package: str, *, place: str = "1.0") -> TaskGroup:
         document = fractal._store.resources.get("Local resource").document
-        folder = Path(document["tasks_local_dir"], package, "1.0")
+        folder = Path(document["tasks_local_dir"], package, place)
         folder.mkdir(parents=True)
         (folder / METADATA).write_text("{}")
         entries = [{**task(), "type": "parallel"}]

@@ -20,7 +20,7 @@ from fractal_jupyter.runner.activities.doing import Doing, Outcome
 from fractal_jupyter.runner.activities.kept import forget_unused
 from fractal_jupyter.runner.activities.process import start
 from fractal_jupyter.runner.activities.site import Site, site_of, site_of_group
-from fractal_jupyter.runner.activities.used_by import others_in, workflows_using
+from fractal_jupyter.runner.activities.used_by import others_in, used_in_words, workflows_using
 from fractal_jupyter.store.records import ActivityRecord, TaskGroupRecord, place_of
 from fractal_jupyter.store.store import Store
 
@@ -114,7 +114,11 @@ def _unused(store: Store, site: Site, usage: Usage, unused_for: float) -> Iterat
         store.task_groups.all(), key=lambda group: group.resource_id == site.resource_id
     )
     known = {group.folder: group for group in groups}
-    for environment in usage.environments:
+    going: set[int] = set()
+    # Of several that could take each other's place, the one used last is to stay.
+    for environment in sorted(
+        usage.environments, key=lambda each: _last_used(known.get(each.folder))
+    ):
         group = known.get(environment.folder)
         here = partial(
             Unused, resource=name, folder=environment.folder, frees=environment.frees_bytes
@@ -128,7 +132,8 @@ def _unused(store: Store, site: Site, usage: Usage, unused_for: float) -> Iterat
         elif not group.active:
             what = f"the environment of {group.package} {group.version}, which is deactivated"
             yield here(kind="leftover", what=what)
-        elif _is_idle(group, unused_for) and not workflows_using(store, group):
+        elif _is_idle(group, unused_for) and not workflows_using(store, group, besides=going):
+            going.add(group.id)
             what = f"{group.package} {group.version}"
             yield here(kind="task group", what=what, task_group_id=group.id)
     for leftover in usage.leftovers:
@@ -150,7 +155,11 @@ def _unused(store: Store, site: Site, usage: Usage, unused_for: float) -> Iterat
 
 
 def _is_idle(group: TaskGroupRecord, days: float) -> bool:
-    return time.time() - (group.last_used or group.created) > days * SECONDS_PER_DAY
+    return time.time() - _last_used(group) > days * SECONDS_PER_DAY
+
+
+def _last_used(group: TaskGroupRecord | None) -> float:
+    return 0.0 if group is None else group.last_used or group.created
 
 
 def begin_cleaning(store: Store, found: Cleanable) -> tuple[ActivityRecord, bool]:
@@ -181,9 +190,11 @@ def perform(doing: Doing) -> Outcome:
     doing.settle()
     for key in doing.request["task_groups"]:
         try:
-            store.task_groups.deactivate(key)
+            _put_aside(store, store.task_groups.get(key))
         except InUse as error:
             doing.log(f"{error} It stays.")
+        except NotFound:
+            continue  # deleted since it was found
     for group in _without_environment(store, site):
         if clear(site, group.folder):
             doing.log(f"Removed {group.folder}")
@@ -197,6 +208,14 @@ def perform(doing: Doing) -> Outcome:
         doing.log(f"Removed copies of {copies / 1e6:.1f} MB of files that were collected once.")
     doing.log(f"{swept.freed_bytes / 1e6:.0f} MB of leftovers and of the cache are free again.")
     return Outcome(result=asdict(swept))
+
+
+def _put_aside(store: Store, group: TaskGroupRecord) -> None:
+    """Deactivate a task group; raise `InUse` if it is used again since it was found unused."""
+    workflows = workflows_using(store, group)
+    if workflows:
+        raise InUse(used_in_words(group, workflows))
+    store.task_groups.deactivate(group.id)
 
 
 def _without_environment(store: Store, site: Site) -> list[TaskGroupRecord]:

@@ -8,7 +8,7 @@ from fractal_jupyter.runner.activities.doing import Doing, Outcome
 from fractal_jupyter.runner.activities.kept import forget_unused
 from fractal_jupyter.runner.activities.process import start
 from fractal_jupyter.runner.activities.site import site_of_group
-from fractal_jupyter.runner.activities.used_by import workflows_using
+from fractal_jupyter.runner.activities.used_by import used_in_words, workflows_using
 from fractal_jupyter.store.records import ActivityRecord, TaskGroupRecord
 from fractal_jupyter.store.store import Store
 
@@ -41,9 +41,8 @@ def require_unused(store: Store, group: TaskGroupRecord) -> None:
     workflows = workflows_using(store, group)
     if workflows:
         raise InUse(
-            f"The task group {group.package} {group.version} is used by the workflow"
-            f"{'s' if len(workflows) > 1 else ''} {', '.join(map(repr, workflows))}. First take "
-            "another version there (update_task), or remove what uses it."
+            f"{used_in_words(group, workflows)} First take another version there (update_task), "
+            "or remove what uses it."
             + (" Deactivating it frees the disk as well." if group.active else "")
         )
 

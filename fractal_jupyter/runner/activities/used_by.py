@@ -2,48 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fractal_jupyter.store.records import TaskGroupRecord
 from fractal_jupyter.store.store import Store
 
 
-def workflows_using(store: Store, group: TaskGroupRecord) -> list[str]:
+def workflows_using(
+    store: Store, group: TaskGroupRecord, *, besides: Collection[int] = ()
+) -> list[str]:
     """The names of workflows with a step that no other task group could run in its place.
 
-    Another one of the same resource, that is active and as the step wants it, could.
+    Another one of the same resource, that is active and as the step wants it, could; not so when
+    the step names this one.
+
+    Args:
+        store: Where they are.
+        group: The task group.
+        besides: The ids of others that do not count, because they are to go, too.
     """
     workflows = store.workflows.all()
     if not workflows:
         return []
-    others = {
-        other.id: other
-        for other in store.task_groups.all()
-        if other.id != group.id
-        and other.active
-        and other.resource_id == group.resource_id
-        and other.request.get("tasks_remote_dir") == group.request.get("tasks_remote_dir")
-    }
+    groups = [each for each in store.task_groups.all() if each.resource_id == group.resource_id]
     names: dict[int, set[str]] = {}
     for task in store.task_groups.tasks():
         names.setdefault(task.task_group_id, set()).add(task.name)
 
-    def could_run(step: Mapping[str, Any], candidate: TaskGroupRecord) -> bool:
+    def fits(step: Mapping[str, Any], candidate: TaskGroupRecord) -> bool:
         return (
             step["task"] in names.get(candidate.id, ())
             and step.get("package") in (None, candidate.package)
             and step.get("version") in (None, candidate.version)
         )
 
-    return [
-        workflow.name
-        for workflow in workflows
-        if any(
-            could_run(step, group) and not any(could_run(step, other) for other in others.values())
-            for step in workflow.steps
+    def could_take_over(other: TaskGroupRecord) -> bool:
+        return (
+            other.id not in (group.id, *besides)
+            and other.active
+            and other.request.get("tasks_remote_dir") == group.request.get("tasks_remote_dir")
         )
-    ]
+
+    def is_needed(step: Mapping[str, Any]) -> bool:
+        fitting = {each.id: each for each in groups if fits(step, each)}
+        if group.id not in fitting:
+            return False
+        if step.get("task_group") in fitting:
+            return bool(step["task_group"] == group.id)
+        return not any(map(could_take_over, fitting.values()))
+
+    return [workflow.name for workflow in workflows if any(map(is_needed, workflow.steps))]
+
+
+def used_in_words(group: TaskGroupRecord, workflows: Sequence[str]) -> str:
+    """That workflows use a task group, by their names."""
+    return (
+        f"The task group {group.package} {group.version} is used by the workflow"
+        f"{'s' if len(workflows) > 1 else ''} {', '.join(map(repr, workflows))}."
+    )
 
 
 def others_in(store: Store, group: TaskGroupRecord) -> list[TaskGroupRecord]:
