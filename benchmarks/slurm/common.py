@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.common import TASKS, bench_folder, end_supervisor, peer, say
 from fractal_jupyter import Fractal
 from fractal_jupyter.environment import job_environment
-from fractal_jupyter.runner.backend import usable_processors
+from fractal_jupyter.runner.processors import usable_processors
 from fractal_jupyter.runner.submitting import thread_limits
 from fractal_jupyter.runner.users import current_user
 from tests.slurm.fixtures import LOCK

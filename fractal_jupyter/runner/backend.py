@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fractal_jupyter.engine.batching import pack, split
@@ -24,6 +22,7 @@ from fractal_jupyter.models.resource import (
     SlurmSSHResource,
     SlurmSudoResource,
 )
+from fractal_jupyter.runner.processors import usable_processors
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.schedulers.base import Scheduler
 from fractal_jupyter.schedulers.direct import DirectScheduler
@@ -225,18 +224,3 @@ def _local(resource: LocalResource) -> Backend:
         round_seconds=max(1.0, float(resource.jobs_poll_interval)),
         notifies=True,
     )
-
-
-def usable_processors() -> int:
-    """How many processors this process may use: its affinity and its control group's quota."""
-    try:
-        usable = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS, Windows
-        usable = os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        if quota != "max":
-            usable = min(usable, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass  # no control groups of version 2, or no quota
-    return usable

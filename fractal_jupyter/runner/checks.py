@@ -16,7 +16,7 @@ from fractal_jupyter.errors import FractalError, HostKeyUnknown
 from fractal_jupyter.hosts.base import Host
 from fractal_jupyter.hosts.local import LocalHost
 from fractal_jupyter.models.resource import LocalResource
-from fractal_jupyter.runner.backend import usable_processors
+from fractal_jupyter.runner.processors import usable_processors
 from fractal_jupyter.worker.bundle import bundle
 from fractal_jupyter.worker.records import decode_lines
 
