@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fractal_jupyter import Fractal
+from fractal_jupyter.client.jobs import Job
+from fractal_jupyter.server.app import FractalExtension
 from tests.server.conftest import Call
 from tests.toy import make_dataset
 
@@ -122,6 +127,30 @@ async def test_pages(fractal: Fractal, call: Call) -> None:
     assert (await call("GET", "jobs", stauts="failed")).code == 422
     assert (await call("GET", "jobs", status="red")).code == 422
     assert (await call("GET", f"jobs/{first.id}/units", limit=0)).code == 422
+
+
+async def test_whoever_retries_a_job_holds_up_nobody(
+    fractal: Fractal, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset(fractal, 1)
+    key = fractal.submit("Toy Parallel", dataset, args={"behaviour": "raise"}).wait(60).id
+    answered = threading.Event()
+
+    def retry(job: Job, *, meta: Any) -> Job:
+        answered.wait(60)  # as long as a machine behind SSH takes that does not answer
+        return job
+
+    monkeypatch.setattr(Job, "retry", retry)
+    more_than_threads = FractalExtension.store_threads.default_value + 1
+    retries = [
+        asyncio.ensure_future(call("POST", f"jobs/{key}/retry", {}))
+        for _ in range(more_than_threads)
+    ]
+    try:
+        assert (await asyncio.wait_for(call("GET", "jobs"), 30)).code == 200
+    finally:
+        answered.set()
+    assert {answer.code for answer in await asyncio.gather(*retries)} == {200}
 
 
 async def test_a_request_that_takes_long_holds_up_nobody(fractal: Fractal, call: Call) -> None:

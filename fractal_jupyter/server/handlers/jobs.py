@@ -148,5 +148,6 @@ ROUTES = (
         resource=RESOURCE,
         body=Retry,
         answer=JobDocument,
+        slow=True,
     ),
 )
