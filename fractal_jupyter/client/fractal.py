@@ -285,8 +285,8 @@ class Fractal(Brief):
             last: Position of the last one; None for all.
             type_filters: Types that the images must have at the start, `{"is_3D": True}`.
             attribute_filters: Allowed values by attribute, `{"well": ["B03", "B04"]}`.
-            account: SLURM account.
-            worker_init: Shell lines to run before the worker, on SLURM.
+            account: SLURM account; refused where there is no SLURM.
+            worker_init: Shell lines to run before the worker, on SLURM; refused elsewhere.
             memory_limit: Most memory that a unit may use on this machine, `"2G"`.
             warm: False to start each unit as a process of its own that does its own imports.
             rerun_interrupted: True to run again, without being asked, units that were cut off

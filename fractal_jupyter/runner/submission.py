@@ -67,8 +67,8 @@ class JobRequest:
         last: Position of the last step to run; None for the last of the workflow.
         type_filters: What types the images of the first step must have.
         attribute_filters: Allowed values, by attribute, for the images of every step.
-        account: SLURM account that is charged.
-        worker_init: Shell lines that run on a compute node before the worker.
+        account: SLURM account that is charged; none on this machine.
+        worker_init: Shell lines that run on a compute node before the worker; none on this machine.
         memory_limit: Most memory that a unit may use, such as `"2G"` (local resources).
         warm: Whether units may be forked from a process that has done the imports.
         rerun_interrupted: Whether units that were cut off are run again by themselves.
@@ -177,6 +177,8 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
             f"The resource {resource.name!r} takes no new jobs (prevent_new_submissions); "
             "choose a profile of another one, or ask who runs it."
         )
+    if isinstance(resource, LocalResource):
+        _check_local(resource, request)
     backend = make_backend(resource, parse_profile(request.profile.document))
     jobs_dir = _jobs_dir(backend, request.dataset)
     type_filters = parse_type_filters(request.type_filters)
@@ -224,6 +226,19 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
         backend=backend,
         environments={position: _environment(each) for position, each in used.items()},
     )
+
+
+def _check_local(resource: LocalResource, request: JobRequest) -> None:
+    """Raise `InvalidArguments` for what only a cluster does."""
+    where = f"and {resource.name!r} is this machine, without SLURM"
+    if request.account:
+        raise InvalidArguments(f"account={request.account!r} is for SLURM, {where}. Leave it out.")
+    if request.worker_init:
+        raise InvalidArguments(
+            f"worker_init={request.worker_init!r} is for the shell of a SLURM job, {where}. Leave "
+            "it out, and tell the task in its arguments what it has to know: of variables it sees "
+            "a few of this notebook's, and no others."
+        )
 
 
 def _environment(refreshed: Refreshed) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What is said of requests that cannot be: before anything is started."""
 
+from typing import Any
+
 import pytest
 
 from fractal_jupyter import Fractal
@@ -26,6 +28,24 @@ def test_a_plan_takes_what_a_submission_takes(fractal: Fractal) -> None:
         fractal.plan("Toy Parallel", "plate", nonsense=1)
     plan = fractal.plan("Toy Parallel", "plate", type_filters=None, name="trial")
     assert (plan.name, len(plan.steps)) == ("trial", 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"account": "lab"}, "account='lab' is for SLURM, and 'Local resource' is this machine"),
+        ({"worker_init": "export MODELS=/m"}, "worker_init='export MODELS=/m' is for the shell of"),
+    ],
+)
+def test_what_only_slurm_does_is_refused_on_this_machine(
+    fractal: Fractal, asked: dict[str, Any], words: str
+) -> None:
+    make_dataset(fractal, 1)
+    for verb in (fractal.submit, fractal.plan):
+        with pytest.raises(InvalidArguments, match=words):
+            verb("Toy Parallel", "plate", **asked)
+    assert fractal.jobs.list() == []
+    assert fractal.plan("Toy Parallel", "plate", account="", worker_init="")  # empty fields
 
 
 def test_jobs_of_a_status_that_there_is_not(fractal: Fractal) -> None:
