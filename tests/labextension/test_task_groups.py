@@ -114,7 +114,7 @@ def test_a_whole_life_in_the_panel(page: Page, fractal: Fractal, group: TaskGrou
     fractal.workflows.remove("keeps it")
 
     downloads: list[Download] = []
-    page.on("download", downloads.append)
+    page.on("download", lambda download: downloads.append(download))
     with page.expect_event("download", lambda _: len(downloads) == 2):
         choose(page, name, "Export lock file")
     lock, wheel = downloads
