@@ -267,12 +267,12 @@ class TaskGroups:
             key=lambda each: (each.kind == "unknown", -each.frees),
         )
         if not dry_run:
-            for one in found:
+            for one in (one for one in found if not one.is_clean):
                 title = f"Cleaning {one.site.tasks_dir}"
                 begun = begin_cleaning(self._store, one)
                 see_to_it(self._store, title, begun, done=lambda _: "clean")
         shown: dict[str, Any] = {
-            "saved": sum(one.usage.saved_bytes for one in found),
+            "saved": sum(one.saved_bytes for one in found),
             "removed": not dry_run,
             "unused_for": None if unused_for == UNUSED_DAYS else unused_for,
         }

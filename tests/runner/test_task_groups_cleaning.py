@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from fractal_jupyter import Fractal
+from fractal_jupyter.runner.activities.building import METADATA
+from fractal_jupyter.runner.activities.cleaning import look_everywhere
+from fractal_jupyter.runner.activities.kept import keep_file, kept_folder
 from fractal_jupyter.store.task_groups import use
+from tests.environments.conftest import index
+from tests.environments.packages import PackageIndex, make_task_wheel
 from tests.runner.test_task_groups_cut_off import Make, done, make, queue
 
-__all__ = ["make"]
+__all__ = ["index", "make"]
 
 
 def run_in(fractal: Fractal, key: int) -> None:
@@ -53,3 +61,69 @@ def test_what_a_workflow_needs_since_it_was_found_stays(fractal: Fractal, make: 
     assert ended.status == "OK", ended.error
     assert "The task group twin 1.0 is used by the workflow 'w'. It stays." in ended.log
     assert [group.active for group in groups] == [False, True]
+
+
+def second_resource(fractal: Fractal) -> None:
+    """Add a resource with the same folder of environments, and a profile of it."""
+    document = fractal._store.resources.get("Local resource").document
+    fractal.resources.add({**document, "name": "Second"})
+    fractal.profiles.add({"name": "second", "resource_type": "local"}, resource="Second")
+
+
+def test_what_the_last_task_group_has_left_is_removed(
+    fractal: Fractal, index: PackageIndex, tmp_path: Path
+) -> None:
+    fractal.task_groups.get("toy-tasks").delete()
+    second_resource(fractal)
+    wheel = make_task_wheel(tmp_path / "wheels")
+    group = fractal.collect(wheel, profile="Local profile")
+    group.delete()
+    keep_file(fractal._store, wheel)
+    (copy,) = kept_folder(fractal._store).glob("*/*")
+    os.utime(copy, (0, 0))
+    assert len(fractal.task_groups.list()) == 0
+    cache = Path(group.folder).parents[1] / ".cache"
+    listed = fractal.task_groups.clean()
+    assert {(each.what, each.kind, each.resource, each.folder) for each in listed} == {
+        ("files that no environment shares", "cache", "Local resource", str(cache)),
+        (
+            "copies of files that were collected once",
+            "leftover",
+            "this machine",
+            str(kept_folder(fractal._store)),
+        ),
+    }
+    assert len(listed) == 2  # not for each resource
+    assert sum(each.frees for each in listed) > wheel.stat().st_size
+    fractal.task_groups.clean(dry_run=False)
+    assert fractal.task_groups.clean() == []
+    assert not copy.exists()
+    assert [each.action for each in fractal.activities.list()].count("clean") == 1
+
+
+def test_a_folder_of_two_resources_is_counted_once(fractal: Fractal, make: Make) -> None:
+    one = make("one")
+    tasks = Path(one.folder).parents[1]
+    twin = tasks / "unknown" / "twin"
+    twin.mkdir(parents=True)
+    (twin / METADATA).write_text("{}")
+    shared = Path(one.folder, "shared")
+    shared.write_bytes(b"x" * 100_000)
+    os.link(shared, twin / "shared")
+    alone, _ = look_everywhere(fractal._store, unused_for=0)
+    second_resource(fractal)
+    two = make("two", resource="Second")
+    found, problems = look_everywhere(fractal._store, unused_for=0)
+    assert problems == []
+    assert [each.site.resource.name for each in found] == ["Local resource", "Second"]
+    assert sum(each.saved_bytes for each in found) == sum(each.saved_bytes for each in alone)
+    assert sum(each.saved_bytes for each in found) >= 100_000
+    assert [(each.kind, each.folder) for one in found for each in one.unused] == [
+        ("task group", one.folder),
+        ("unknown", str(twin)),
+        ("task group", two.folder),
+    ]
+    fractal.task_groups.clean(unused_for=0, dry_run=False)
+    assert not Path(one.folder).exists()
+    assert not Path(two.folder).exists()
+    assert twin.exists()

@@ -33,20 +33,24 @@ __all__ = ["index"]
 class Make(Protocol):
     """Makes a task group with one task."""
 
-    def __call__(self, package: str, *, place: str = "1.0") -> TaskGroup: ...
+    def __call__(
+        self, package: str, *, place: str = "1.0", resource: str | None = None
+    ) -> TaskGroup: ...
 
 
 @pytest.fixture
 def make(fractal: Fractal) -> Make:
     """Makes task groups with environments that nobody has built, in the folder of environments."""
 
-    def group(package: str, *, place: str = "1.0") -> TaskGroup:
+    def group(package: str, *, place: str = "1.0", resource: str | None = None) -> TaskGroup:
         document = fractal._store.resources.get("Local resource").document
         folder = Path(document["tasks_local_dir"], package, place)
         folder.mkdir(parents=True)
         (folder / METADATA).write_text("{}")
         entries = [{**task(), "type": "parallel"}]
-        add_task_group(fractal._store, entries, package=package, folder=str(folder))
+        add_task_group(
+            fractal._store, entries, package=package, folder=str(folder), resource=resource
+        )
         return fractal.task_groups.get(package)
 
     return group

@@ -8,7 +8,7 @@ environment has.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Literal
@@ -17,7 +17,7 @@ from fractal_jupyter.environments.usage import Usage, survey_usage, sweep
 from fractal_jupyter.errors import CollectionError, HostError, InUse, NotFound
 from fractal_jupyter.runner.activities.building import clear
 from fractal_jupyter.runner.activities.doing import Doing, Outcome
-from fractal_jupyter.runner.activities.kept import forget_unused
+from fractal_jupyter.runner.activities.kept import forget_unused, kept_folder, unused_copies
 from fractal_jupyter.runner.activities.process import start
 from fractal_jupyter.runner.activities.site import Site, site_of, site_of_group
 from fractal_jupyter.runner.activities.used_by import others_in, used_in_words, workflows_using
@@ -25,6 +25,9 @@ from fractal_jupyter.store.records import ActivityRecord, TaskGroupRecord, place
 from fractal_jupyter.store.store import Store
 
 SECONDS_PER_DAY = 86_400
+
+# Where the store is, in place of a resource.
+HERE = "this machine"
 
 Kind = Literal["task group", "leftover", "cache", "unknown"]
 
@@ -39,7 +42,7 @@ class Unused:
             `unknown`: an environment that is in no task group of this store; another store may
             use it, so it is shown and never removed.
         what: What it is, in words.
-        resource: The name of its resource.
+        resource: The name of its resource; `HERE` for what lies beside the store.
         folder: Where it is.
         frees: What removing it frees on the disk, in bytes.
         task_group_id: The task group.
@@ -59,96 +62,152 @@ class Cleanable:
 
     Attributes:
         site: Where.
-        usage: What is there.
-        unused: What of it nothing uses.
+        unused: What nothing uses.
+        saved_bytes: What the environments there would take in addition if they shared nothing.
+        is_clean: Whether there is nothing to remove, not even what may be left of environments
+            that were being removed, which does not look like one any more.
+
+    What two resources with one folder share is counted with the first of them.
     """
 
     site: Site
-    usage: Usage
     unused: tuple[Unused, ...]
+    saved_bytes: int
+    is_clean: bool
 
 
 def look_everywhere(store: Store, *, unused_for: float) -> tuple[list[Cleanable], list[str]]:
-    """Look at each folder of environments that a task group of the store is in; see `look`.
+    """Look at each folder of environments that a task group or a profile of the store has.
+
+    Nothing is changed.
+
+    Args:
+        store: Its task groups are used, or not.
+        unused_for: Days for which a task group was not used, to count as unused.
 
     Returns:
         What was found, and in words which folders cannot be looked at: a cluster that does not
         answer keeps nobody from cleaning this machine.
     """
+    sites, problems = _sites(store)
+    usages: dict[tuple[str, str], Usage] = {}
     found: list[Cleanable] = []
-    problems: list[str] = []
-    seen: set[tuple[int, str]] = set()
-    for group in store.task_groups.all():
+    groups = store.task_groups.all()
+    copies = tuple(_copies(store))
+    for site in sites:
+        place = site.builder.name, site.tasks_dir
+        is_first = place not in usages
         try:
-            site = site_of_group(store, group)
-            place = (site.resource_id, site.tasks_dir)
-            if place not in seen:
-                seen.add(place)
-                found.append(look(store, site, unused_for=unused_for))
+            usage = _survey(site) if is_first else usages[place]
         except (CollectionError, HostError, NotFound) as error:
             problems.append(str(error))
+            continue
+        usages[place] = usage
+        unused = [*copies, *_of_groups(store, site, usage, unused_for)]
+        unused += _of_nobody(site, usage, groups) if is_first else ()
+        found.append(
+            Cleanable(
+                site=site,
+                unused=tuple(unused),
+                saved_bytes=usage.saved_bytes if is_first else 0,
+                is_clean=all(each.kind == "unknown" for each in unused)
+                and not _without_environment(store, site),
+            )
+        )
+        copies = ()
     return found, list(dict.fromkeys(problems))
 
 
-def look(store: Store, site: Site, *, unused_for: float) -> Cleanable:
-    """Look at what is in the folder of environments of a site.
+def _sites(store: Store) -> tuple[list[Site], list[str]]:
+    """The sites of all task groups and profiles, each once, and why some are not known."""
+    sites: dict[tuple[int, str], Site] = {}
+    problems: list[str] = []
+    for find in (
+        *(partial(site_of_group, store, group) for group in store.task_groups.all()),
+        *(partial(site_of, store, profile) for profile in store.profiles.all()),
+    ):
+        try:
+            site = find()
+        except (CollectionError, HostError, NotFound) as error:
+            problems.append(str(error))
+        else:
+            sites.setdefault((site.resource_id, site.tasks_dir), site)
+    return list(sites.values()), problems
 
-    Args:
-        store: Its task groups are used, or not.
-        site: Where.
-        unused_for: Days for which a task group was not used, to count as unused.
 
-    Raises:
-        CollectionError: The folder cannot be looked at.
-        HostError: The host does not do what it should.
-    """
+def _survey(site: Site) -> Usage:
     _, python = site.resource.python_interpreter()
-    usage = survey_usage(site.builder, python=python, tasks_dir=site.tasks_dir)
-    return Cleanable(site, usage, tuple(_unused(store, site, usage, unused_for)))
+    return survey_usage(site.builder, python=python, tasks_dir=site.tasks_dir)
 
 
-def _unused(store: Store, site: Site, usage: Usage, unused_for: float) -> Iterator[Unused]:
-    name = site.resource.name
-    # Those of this resource come last, and count.
-    groups = sorted(
-        store.task_groups.all(), key=lambda group: group.resource_id == site.resource_id
-    )
-    known = {group.folder: group for group in groups}
+def _copies(store: Store) -> Iterator[Unused]:
+    """Copies of files; they are beside the store, wherever environments are."""
+    sizes = [about.st_size for _, about in unused_copies(store)]
+    if sizes:
+        yield Unused(
+            kind="leftover",
+            what="copies of files that were collected once",
+            resource=HERE,
+            folder=str(kept_folder(store)),
+            frees=sum(sizes),
+        )
+
+
+def _of_groups(store: Store, site: Site, usage: Usage, unused_for: float) -> Iterator[Unused]:
+    """What of the task groups of a resource nothing uses."""
+    groups = {
+        group.folder: group
+        for group in store.task_groups.all()
+        if group.resource_id == site.resource_id
+    }
+    whole = [
+        (groups[environment.folder], environment)
+        for environment in usage.environments
+        if environment.complete and environment.folder in groups
+    ]
     going: set[int] = set()
     # Of several that could take each other's place, the one used last is to stay.
-    for environment in sorted(
-        usage.environments, key=lambda each: _last_used(known.get(each.folder))
-    ):
-        group = known.get(environment.folder)
+    for group, environment in sorted(whole, key=lambda each: _last_used(each[0])):
+        if others_in(store, group):
+            continue
         here = partial(
-            Unused, resource=name, folder=environment.folder, frees=environment.frees_bytes
+            Unused,
+            resource=site.resource.name,
+            folder=environment.folder,
+            frees=environment.frees_bytes,
         )
-        if not environment.complete:
-            continue
-        if group is None:
-            yield here(kind="unknown", what="an environment of another store")
-        elif group.resource_id != site.resource_id or others_in(store, group):
-            continue
-        elif not group.active:
+        if not group.active:
             what = f"the environment of {group.package} {group.version}, which is deactivated"
             yield here(kind="leftover", what=what)
         elif _is_idle(group, unused_for) and not workflows_using(store, group, besides=going):
             going.add(group.id)
             what = f"{group.package} {group.version}"
             yield here(kind="task group", what=what, task_group_id=group.id)
+
+
+def _of_nobody(site: Site, usage: Usage, groups: Sequence[TaskGroupRecord]) -> Iterator[Unused]:
+    """What in a folder of environments is of no task group."""
+    known = {group.folder for group in groups}
+    here = partial(Unused, resource=site.resource.name)
+    for environment in usage.environments:
+        if environment.complete and environment.folder not in known:
+            yield here(
+                kind="unknown",
+                what="an environment of another store",
+                folder=environment.folder,
+                frees=environment.frees_bytes,
+            )
     for leftover in usage.leftovers:
-        yield Unused(
+        yield here(
             kind="leftover",
             what="what a build has left behind",
-            resource=name,
             folder=leftover.path,
             frees=leftover.own_bytes,
         )
     if usage.unused_bytes:
-        yield Unused(
+        yield here(
             kind="cache",
             what="files that no environment shares",
-            resource=name,
             folder=site.cache,
             frees=usage.unused_bytes,
         )
@@ -158,8 +217,8 @@ def _is_idle(group: TaskGroupRecord, days: float) -> bool:
     return time.time() - _last_used(group) > days * SECONDS_PER_DAY
 
 
-def _last_used(group: TaskGroupRecord | None) -> float:
-    return 0.0 if group is None else group.last_used or group.created
+def _last_used(group: TaskGroupRecord) -> float:
+    return group.last_used or group.created
 
 
 def begin_cleaning(store: Store, found: Cleanable) -> tuple[ActivityRecord, bool]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 import shutil
 import time
@@ -76,22 +77,37 @@ def forget_unused(store: Store, *, at_once: Collection[str] = ()) -> int:
     Returns:
         How many bytes that has freed.
     """
-    folder = store_folder(store) / PACKAGES_FOLDER
+    freed = 0
+    for path, about in unused_copies(store, at_once=at_once):
+        with suppress(OSError):  # gone already
+            path.unlink()
+            freed += about.st_size
+            path.parent.rmdir()
+    return freed
+
+
+def unused_copies(
+    store: Store, *, at_once: Collection[str] = ()
+) -> list[tuple[Path, os.stat_result]]:
+    """Find what `forget_unused` removes, with the status of each file."""
     requests = [group.request for group in store.task_groups.all()]
     requests += [activity.request for activity in store.activities.active()]
     used = json.dumps(requests)
-    freed = 0
-    for path in folder.glob("*/*"):
+    found = []
+    for path in sorted(kept_folder(store).glob("*/*")):
         digest = path.parent.name
         with suppress(OSError):  # gone already, or not ours
             about = path.stat()
             old = time.time() - about.st_mtime > _PATIENCE
             if digest not in used and (old or digest in at_once):
-                path.unlink()
-                freed += about.st_size
-                path.parent.rmdir()
-    return freed
+                found.append((path, about))
+    return found
+
+
+def kept_folder(store: Store) -> Path:
+    """The folder that all copies are in."""
+    return store_folder(store) / PACKAGES_FOLDER
 
 
 def _kept(store: Store, name: str, sha256: str) -> Path:
-    return store_folder(store) / PACKAGES_FOLDER / sha256 / name
+    return kept_folder(store) / sha256 / name

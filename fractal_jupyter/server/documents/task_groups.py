@@ -49,7 +49,7 @@ class TaskGroupDocument(Answer):
 class UnusedItem(Answer):
     """Something that nothing uses; `unknown` is what this store does not know, and never removes.
 
-    `frees` is what removing it frees.
+    `frees` is what removing it frees. `resource` is `this machine` for what lies beside the store.
     """
 
     kind: Literal["task group", "leftover", "cache", "unknown"]
@@ -75,7 +75,7 @@ class UnusedDocument(Answer):
         """Make it of what was found."""
         return cls(
             items=[UnusedItem.model_validate(each) for one in found for each in one.unused],
-            saved_bytes=sum(one.usage.saved_bytes for one in found),
+            saved_bytes=sum(one.saved_bytes for one in found),
             problems=list(problems),
         )
 

@@ -196,7 +196,8 @@ def clean(api: Api, request: Request[Query, Cleaning]) -> Items[ActivityDocument
     not know stay.
     """
     found, _ = look_everywhere(api.store, unused_for=request.body.unused_for)
-    return Items(items=[ActivityDocument.of(begin_cleaning(api.store, one)[0]) for one in found])
+    begun = [begin_cleaning(api.store, one)[0] for one in found if not one.is_clean]
+    return Items(items=[ActivityDocument.of(activity) for activity in begun])
 
 
 def _group(api: Api, request: Request[Query, None]) -> TaskGroupRecord:
