@@ -17,8 +17,11 @@ from fractal_jupyter.magics.verbs import RUN
 from fractal_jupyter.magics.words import assignment, split, value_of
 from tests.client.test_updating import IMPORT, add_core
 from tests.engine.test_arguments import core_tasks
-from tests.environments.packages import make_task_wheel
+from tests.environments.conftest import index
+from tests.environments.packages import PackageIndex, make_task_wheel
 from tests.toy import add_toy_tasks, make_dataset
+
+__all__ = ["index"]
 
 
 def run(shell: InteractiveShell, line: str) -> Any:
@@ -239,6 +242,18 @@ def test_a_task_group_through_its_life(
     assert done == ["delete", "clean", "collect"]
     newest = run(shell, "activities")[0]
     assert run(shell, f"activities {newest.id} --wait --cancel").status == "OK"
+
+
+def test_pip_builds_what_is_to_be_built_by_pip(
+    shell: InteractiveShell, fractal: Fractal, index: PackageIndex, tmp_path: Path
+) -> None:
+    document = fractal._store.resources.get("Local resource").document
+    cache = tmp_path / "pip"
+    fractal.resources.update("Local resource", {**document, "tasks_pip_cache_dir": str(cache)})
+    make_task_wheel(index.folder)
+    group = run(shell, "collect my-tasks==1.0 --pip")
+    assert "Successfully installed my-tasks-1.0" in group.activities[0].log  # pip's words
+    assert cache.is_dir()
 
 
 def test_nothing_is_done_to_a_task_group_that_is_only_guessed(
