@@ -131,7 +131,8 @@ class Submitter:
             )
             for live in batches
         }
-        count = max(1, sum(map(len, indexes.values())))
+        # As it was planned, however many of the units are left, or have their turn now.
+        count = context.running.count_units_of(context.job.id, batches[0].record.name)
         layout = context.backend.lay_out(count, self.meta, context.job.request)
         common = self._common_document(layout)
         return Submission(

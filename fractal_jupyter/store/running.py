@@ -372,6 +372,16 @@ class Running:
         with self._database.read() as connection:
             return list(connection.execute(query).scalars())
 
+    def count_units_of(self, job_id: int, name: str) -> int:
+        """How many units are in the batches of one name: those that were planned together."""
+        query = (
+            sa.select(sa.func.count())
+            .select_from(units.join(batches, units.c.batch_id == batches.c.id))
+            .where(units.c.job_id == job_id, batches.c.job_id == job_id, batches.c.name == name)
+        )
+        with self._database.read() as connection:
+            return connection.execute(query).scalar_one()
+
     def update_batches(self, changes: Mapping[int, Mapping[str, Any]]) -> None:
         """Set columns of batches, by id, in one transaction."""
         with self._write() as connection:

@@ -27,6 +27,7 @@ def test_a_job_from_its_units_to_its_end_and_again(store: Store) -> None:
     )
     assert [batch.number for batch in batches] == [0, 1, 2]
     assert [len(running.batch_units(batch)) for batch in batches] == [10, 10, 0]
+    assert (running.count_units_of(job.id, "n"), running.count_units_of(job.id, "m")) == (20, 0)
     running.record_results(
         step,
         changes={
