@@ -173,17 +173,25 @@ class Activities:
             return bool(connection.execute(query).scalar())
 
     def page(
-        self, *, before: int | None = None, task_group_id: int | None = None, limit: int
+        self,
+        *,
+        statuses: Sequence[str] = (),
+        before: int | None = None,
+        task_group_id: int | None = None,
+        limit: int,
     ) -> list[ActivityRecord]:
         """Some activities, the newest first, without their logs.
 
         Args:
+            statuses: Only those of these statuses; all, if there are none.
             before: Only those that are older than the one with this id.
             task_group_id: Only those of a task group.
             limit: At most so many.
         """
         slim = [sa.literal("").label(c.name) if c.name == "log" else c for c in activities.c]
         query = sa.select(*slim).order_by(activities.c.id.desc()).limit(limit)
+        if statuses:
+            query = query.where(activities.c.status.in_(statuses))
         if before is not None:
             query = query.where(activities.c.id < before)
         if task_group_id is not None:

@@ -13,6 +13,7 @@ import pytest
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.jobs import Job
+from fractal_jupyter.environments.lock import Distribution, Lock
 from fractal_jupyter.server.app import FractalExtension
 from tests.server.conftest import Call
 from tests.toy import make_dataset
@@ -99,12 +100,42 @@ async def _until(call: Call, key: int, condition: Any) -> dict[str, Any]:
         await asyncio.sleep(0.05)
 
 
+async def test_what_a_step_ran_in(fractal: Fractal, call: Call) -> None:
+    job = fractal.submit("Toy Copy", make_dataset(fractal, 1)).wait(60)
+    path = f"jobs/{job.id}/steps/0/environment"
+    found = json.loads((await call("GET", path)).body)
+    assert found == {
+        "package": "toy-tasks",
+        "version": "1.0",
+        "origin": "wheel",
+        "lock": None,
+        "source": None,
+    }
+    digest = "sha256:" + "a" * 64
+    lock = Lock("3.11.7", "linux-x86_64-glibc", (Distribution("toy", "1.0", hashes=(digest,)),))
+    document = {**found, "lock": lock.to_document(), "source": {"commit": "c0ffee"}}
+    key = fractal._store.environments.remember(document)
+    with fractal._store.database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE steps SET environment = '{key}'")
+    found = json.loads((await call("GET", path)).body)
+    assert found == {**document, "lock": {**document["lock"], "digest": lock.digest}}
+    assert (await call("GET", f"jobs/{job.id}/steps/1/environment")).code == 404
+
+
 async def test_jobs_of_others_are_not_there(fractal: Fractal, call: Call) -> None:
     job = fractal.submit("Toy Copy", make_dataset(fractal, 1)).wait(60)
     with fractal._store.database.write() as connection:
         connection.exec_driver_sql("UPDATE jobs SET owner = 'somebody else'")
     assert json.loads((await call("GET", "jobs")).body)["items"] == []
-    for path in ("", "/steps", "/units", "/units/0", "/units/0/log", "/units/0/output"):
+    for path in (
+        "",
+        "/steps",
+        "/steps/0/environment",
+        "/units",
+        "/units/0",
+        "/units/0/log",
+        "/units/0/output",
+    ):
         assert (await call("GET", f"jobs/{job.id}{path}")).code == 404
     for path in ("/cancel", "/retry"):
         assert (await call("POST", f"jobs/{job.id}{path}")).code == 404

@@ -240,6 +240,19 @@ async def test_scan(fractal: Fractal, call: Call, tmp_path: Path) -> None:
     assert (page["items"][0]["status"], page["next"]) == ("failed", None)
 
 
+async def test_what_goes_on_is_found_behind_what_is_over(fractal: Fractal, call: Call) -> None:
+    activities = fractal._store.activities
+    going = activities.begin(action="collect", subject="large")
+    over = [activities.begin(action="check", subject=f"{k}").id for k in range(3)]
+    for key in over:
+        activities.end(key, error=None)
+    page = read(await call("GET", "activities", limit=3))
+    assert [each["id"] for each in page["items"]] == over[::-1]
+    page = read(await call("GET", "activities", status="ongoing", limit=1))
+    assert ([each["id"] for each in page["items"]], page["next"]) == ([going.id], None)
+    read(await call("GET", "activities", status="red"), 422)
+
+
 async def test_workflows_and_plans(fractal: Fractal, call: Call) -> None:
     make_dataset(fractal, 3)
     steps = [{"task": "Toy Parallel"}, {"task": "Toy Copy"}]

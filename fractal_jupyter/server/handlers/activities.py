@@ -6,7 +6,7 @@ from pydantic import Field
 
 from fractal_jupyter.runner.activities import process
 from fractal_jupyter.server.api import Api
-from fractal_jupyter.server.documents.activities import ActivityDocument
+from fractal_jupyter.server.documents.activities import ActivityDocument, ActivityStatus
 from fractal_jupyter.server.documents.answer import Page
 from fractal_jupyter.server.requests import PagedBack
 from fractal_jupyter.server.route import LARGEST_ID, Query, Request, Route
@@ -17,6 +17,7 @@ RESOURCE = "fractal:activities"
 class ActivitiesQuery(PagedBack):
     """Which activities."""
 
+    status: list[ActivityStatus] = Field([], description="Only activities of these statuses.")
     task_group: int | None = Field(
         None, ge=0, le=LARGEST_ID, description="Only those of the task group with this id."
     )
@@ -27,7 +28,10 @@ def list_activities(api: Api, request: Request[ActivitiesQuery, None]) -> Page[A
     query, limit = request.query, api.page(request.query.limit)
     api.store.activities.end_lost()
     found = api.store.activities.page(
-        before=query.before, task_group_id=query.task_group, limit=limit + 1
+        statuses=query.status,
+        before=query.before,
+        task_group_id=query.task_group,
+        limit=limit + 1,
     )
     items = [ActivityDocument.of(record) for record in found[:limit]]
     return Page(items=items, total=None, next=items[-1].id if len(found) > limit else None)
