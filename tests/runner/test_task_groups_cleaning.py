@@ -63,6 +63,23 @@ def test_what_a_workflow_needs_since_it_was_found_stays(fractal: Fractal, make: 
     assert [group.active for group in groups] == [False, True]
 
 
+def test_copies_of_another_store_beside_it_stay(fractal: Fractal, tmp_path: Path) -> None:
+    path = Path(fractal.url.removeprefix("sqlite:///"))
+    beside = Fractal(f"sqlite:///{path.with_name('beside.db')}")
+    wheel = make_task_wheel(tmp_path / "wheels")
+    for store in (fractal._store, beside._store):
+        keep_file(store, wheel)
+    ours, theirs = (
+        next(kept_folder(store).glob("*/*")) for store in (fractal._store, beside._store)
+    )
+    for copy in (ours, theirs):
+        os.utime(copy, (0, 0))
+    fractal.task_groups.clean(dry_run=False)
+    assert not ours.exists()
+    assert theirs.exists()
+    beside.close()
+
+
 def second_resource(fractal: Fractal) -> None:
     """Add a resource with the same folder of environments, and a profile of it."""
     document = fractal._store.resources.get("Local resource").document

@@ -20,6 +20,8 @@ from fractal_jupyter.runner.detached import store_folder
 from fractal_jupyter.store.store import Store
 
 PACKAGES_FOLDER = "packages"
+# Of the file that a store is by default.
+USUAL_STEM = "fractal"
 # What was uploaded may wait that long for being collected, in seconds.
 _PATIENCE = 86_400.0
 
@@ -89,7 +91,12 @@ def forget_unused(store: Store, *, at_once: Collection[str] = ()) -> int:
 def unused_copies(
     store: Store, *, at_once: Collection[str] = ()
 ) -> list[tuple[Path, os.stat_result]]:
-    """Find what `forget_unused` removes, with the status of each file."""
+    """Find what `forget_unused` removes, with the status of each file.
+
+    Of databases that are no file all are kept: several may have the same folder.
+    """
+    if store.database.path is None:
+        return []
     requests = [group.request for group in store.task_groups.all()]
     requests += [activity.request for activity in store.activities.active()]
     used = json.dumps(requests)
@@ -105,8 +112,14 @@ def unused_copies(
 
 
 def kept_folder(store: Store) -> Path:
-    """The folder that all copies are in."""
-    return store_folder(store) / PACKAGES_FOLDER
+    """The folder that all copies of a store are in.
+
+    Others may be beside it, which know nothing of each other's task groups.
+    """
+    path = store.database.path
+    name = "postgresql" if path is None else path.stem
+    folder = PACKAGES_FOLDER if name == USUAL_STEM else f"{PACKAGES_FOLDER}-{name}"
+    return store_folder(store) / folder
 
 
 def _kept(store: Store, name: str, sha256: str) -> Path:
