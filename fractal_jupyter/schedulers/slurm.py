@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from fractal_jupyter.engine.slurm_options import UnitOptions
 from fractal_jupyter.errors import (
@@ -49,7 +50,11 @@ INTENT_LOOK_SECONDS = 3.0
 # So long is what a site has configured taken to be what it was: administrators change it.
 SITE_SECONDS = 180.0
 # `sbatch` takes what has arrived for all of a script when a connection is cut, or we are killed.
-SUBMIT_WHOLE = '(umask 077; cat >"$2") && test "$(wc -c <"$2")" -eq "$3" && exec "$0" "$1" "$2"'
+# What was not accepted leaves nothing behind: it may be offered again all night.
+SUBMIT_WHOLE = (
+    '(umask 077; cat >"$2") && test "$(wc -c <"$2")" -eq "$3" && "$0" "$1" "$2"'
+    ' || { status=$?; rm -f "$2"; exit "$status"; }'
+)
 # Of the largest script that a site accepts, what we make use of.
 SCRIPT_SHARE = 0.9
 HIDDEN = (
@@ -184,13 +189,18 @@ class SlurmScheduler:
         documents = {number: json.dumps(submission.batches[number]).encode() for number in numbers}
         payload = pack_payload(bundle(), documents)
         script = self._render(submission, first, numbers, payload)
+        path = None
         if len(script) > site.max_script_bytes * SCRIPT_SHARE:
-            script = self._render(submission, first, numbers, self._put(submission, payload))
+            path = self._put(submission, payload)
+            script = self._render(submission, first, numbers, path)
         try:
             result = self._sbatch(submission.folder, script.encode())
         except CommandTimeout as error:
             raise SchedulerUnreachable(f"SLURM does not answer: {error}") from error
-        match parse_sbatch(result.exit_code, result.text, result.error_text):
+        said = parse_sbatch(result.exit_code, result.text, result.error_text)
+        if path is not None and isinstance(said, Rejected) and said.kind != "unreachable":
+            self._take_back(path)
+        match said:
             case Accepted(job=job):
                 self._watch.expect(job)
                 return job
@@ -249,6 +259,13 @@ class SlurmScheduler:
         here.mkdir(folder, mode=0o711)
         here.write_many({f"{folder}/payload": payload}, mode=0o644)
         return f"{folder}/payload"
+
+    def _take_back(self, path: str) -> None:
+        """Remove what was put into a file of a job that was not accepted."""
+        if Capability.WRITE in self._host.capabilities:
+            self._host.remove(path)
+        else:
+            LocalHost().remove(str(PurePosixPath(path).parent))
 
     def preview(self, submission: Submission) -> str | None:
         """The script that would be submitted, down to where the shell stops reading."""

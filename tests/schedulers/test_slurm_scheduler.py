@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,27 @@ def test_a_large_payload_travels_in_a_file(
     assert len(script) < 10_000
     (entry,) = [e for e in cluster.host.list("/jobs/phase") if e.name.startswith("payload-")]
     assert f'"payload": "/jobs/phase/{entry.name}"' in script
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"), [("submit", False), ("partition", False), ("dead", True)]
+)
+def test_a_payload_of_what_is_refused_is_not_kept(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, kept: bool
+) -> None:
+    """Unless it may have been accepted."""
+    monkeypatch.setattr(slurm, "SCRIPT_SHARE", 0.001)
+    refusal = (DATA / "sbatch" / f"{said}.txt").read_bytes()
+    cluster.submit = lambda call: FakeOutcome(1, stderr=refusal)
+    cluster.host.mkdir("/jobs/phase")
+    foreign = FakeHost(
+        capabilities=frozenset(), commands={"sbatch": lambda call: cluster.submit(call)}
+    )
+    for host in (cluster.host, foreign):
+        with suppress(SubmissionRejected, SchedulerUnreachable):
+            scheduler(cluster, host=host, payloads_dir=str(tmp_path)).submit(submission(0))
+    assert bool(cluster.host.list("/jobs/phase")) is kept
+    assert bool([*tmp_path.iterdir()]) is kept
 
 
 def test_through_sudo_jobs_must_be_seen_by_others(cluster: Cluster) -> None:

@@ -19,15 +19,17 @@ def bin_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     sbatch = folder / "sbatch"
-    sbatch.write_text('#!/bin/sh\necho "$1 $(wc -c <"$2") $(umask)"\n')
+    sbatch.write_text('#!/bin/sh\necho "$1 $(wc -c <"$2") $(umask)"; exit ${REFUSE:-0}\n')
     sbatch.chmod(0o755)
     return folder
 
 
-def submit(folder: Path, bin_folder: Path, arrived: bytes) -> CommandResult:
+def submit(folder: Path, bin_folder: Path, arrived: bytes, status: int = 0) -> CommandResult:
     argv = ["/bin/sh", "-c", SUBMIT_WHOLE, "sbatch", "--parsable", f"{folder}/job 1.sh"]
     return LocalHost().run(
-        [*argv, str(len(SCRIPT))], stdin=arrived, env={"PATH": f"{bin_folder}:/usr/bin:/bin"}
+        [*argv, str(len(SCRIPT))],
+        stdin=arrived,
+        env={"PATH": f"{bin_folder}:/usr/bin:/bin", "REFUSE": str(status)},
     )
 
 
@@ -49,3 +51,11 @@ def test_a_script_of_which_the_end_is_missing_is_not(
     result = submit(tmp_path, bin_folder, SCRIPT[:length])
     assert result.exit_code == 1
     assert result.text == ""
+    assert not [*tmp_path.glob("*.sh")]
+
+
+def test_a_script_that_is_refused_is_not_kept(tmp_path: Path, bin_folder: Path) -> None:
+    result = submit(tmp_path, bin_folder, SCRIPT, status=3)
+    assert result.exit_code == 3
+    assert result.text.split()[:2] == ["--parsable", str(len(SCRIPT))]
+    assert not [*tmp_path.glob("*.sh")]

@@ -106,6 +106,10 @@ def test_batches_beyond_the_limit_wait_for_their_turn(
         )
         wait_until(lambda: job.steps[0].running >= 2)
         assert len(queue(cluster, job)) <= 3
+        assert job.folder is not None
+        # Nothing is left of the arrays that were too large.
+        scripts = [*Path(job.folder).rglob("job-*.sh")]
+        assert len(scripts) == len(arrays_in_queue(job))
         diary.let_go()
         job.wait(180)
     assert_done_once(fractal, job, cluster, diary)

@@ -18,6 +18,8 @@ from tests.toy import wait_until
 
 RUNNING = "store.running:Running"
 SCHEDULER = "schedulers.slurm:SlurmScheduler"
+# Between it and `sbatch` is the shell that has written the script.
+KILL_SUPERVISOR = "kill -KILL $(ps -o ppid= -p $PPID)"
 # What the next one takes for time enough for a submission to appear that was never made.
 SOON = {"fractal_jupyter.schedulers.slurm:INTENT_SECONDS": 2.0}
 
@@ -83,10 +85,10 @@ def test_a_supervisor_that_is_killed(
 @pytest.mark.parametrize(
     "script",
     [
-        pytest.param("kill -KILL $PPID; exit 1", id="before it is sent"),
-        pytest.param('"$real" "$@"; kill -KILL $PPID; exit 0', id="when it was accepted"),
+        pytest.param(f"{KILL_SUPERVISOR}; exit 1", id="before it is sent"),
+        pytest.param(f'"$real" "$@"; {KILL_SUPERVISOR}; exit 0', id="when it was accepted"),
         pytest.param(
-            'kill -KILL $PPID; sleep 1; "$real" "$@"; exit 0',
+            f'{KILL_SUPERVISOR}; sleep 1; "$real" "$@"; exit 0',
             id="while it is on its way",
         ),
     ],
