@@ -103,12 +103,13 @@ class _Forker:
     def _prepare(self, started: float) -> unit.Nature:
         script = self._script = self._read_script()
         namespace = _become_main(self._setup.command[1:])
-        for item in script.imports:
-            _import(item.module, item.names, optional=item.optional)
-        said = self._said()
-        for name in self._setup.preload if script.steady else ():
-            _import_quietly(name)
-        self._check()
+        with self._shares.as_a_unit():
+            for item in script.imports:
+                _import(item.module, item.names, optional=item.optional)
+            said = self._said()
+            for name in self._setup.preload if script.steady else ():
+                _import_quietly(name)
+            self._check()
         child_handler = int(signal.SIGCHLD), unit.raw_handler(signal.SIGCHLD)
         wake, wake_write = self._watch_children()
         handlers = tuple(
@@ -175,10 +176,11 @@ class _Forker:
         started = time.monotonic()
         with open(self._setup.learned, encoding="utf-8") as file:
             names = file.read().split("\n")
-        for name in names:
-            _import_quietly(name)
         try:
-            self._check()
+            with self._shares.as_a_unit():
+                for name in names:
+                    _import_quietly(name)
+                self._check()
         except _Unfit as unfit:
             self._give_up(str(unfit))
             return

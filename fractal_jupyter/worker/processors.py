@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import List
+from typing import FrozenSet, Iterator, List
 
 from . import linux
 
@@ -45,9 +45,22 @@ class Shares:
 
     def bind(self, share: int) -> None:
         """Run this process on a share only."""
-        if sys.platform == "linux" and self._shares:
-            with contextlib.suppress(OSError):  # they were taken away from all of us
-                os.sched_setaffinity(0, self._shares[share])
+        if self._shares:
+            _run_on(self._shares[share])
+
+    @contextlib.contextmanager
+    def as_a_unit(self) -> Iterator[None]:
+        """Run this process on a share for a while.
+
+        Libraries that count processors when they are imported then find as many as in a process
+        of a unit's own.
+        """
+        self.bind(0)
+        try:
+            yield
+        finally:
+            if self._shares:
+                _run_on(self._all)
 
     def loosen(self) -> None:
         """Let units that are running use all processors: no more are started. Done once."""
@@ -59,3 +72,9 @@ class Shares:
                 with contextlib.suppress(OSError):  # it has ended
                     if os.sched_getaffinity(thread) in self._shares:  # and was not moved since
                         os.sched_setaffinity(thread, self._all)
+
+
+def _run_on(processors: FrozenSet[int]) -> None:
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # they were taken away from all of us
+            os.sched_setaffinity(0, processors)

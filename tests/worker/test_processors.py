@@ -76,6 +76,26 @@ def test_the_last_unit_gets_what_the_others_have_left(tmp_path: Path, warm: bool
 
 
 @two_processors
+@both
+def test_what_is_imported_finds_a_share(tmp_path: Path, warm: bool) -> None:
+    for name in ("early", "late"):  # the second is learned from the first unit
+        (tmp_path / f"{name}.py").write_text("import os\nCOUNT = len(os.sched_getaffinity(0))\n")
+    script = write_script(
+        tmp_path / "script.py",
+        "import late\nfinish([early.COUNT, late.COUNT])",
+        imports="import early",
+    )
+    result = write_batch(
+        tmp_path / "batch", [sys.executable, script], 12, concurrency=2, warm=warm
+    ).run()
+    assert result.warm is warm
+    total = len(os.sched_getaffinity(0))
+    found = [max(end["output"]) for end in result.ends.values()]
+    # (the last two may find what the others have left)
+    assert len([count for count in found if count < total]) >= 10
+
+
+@two_processors
 @pytest.mark.parametrize(("units", "more"), [(1, 0), (400, 1)])
 def test_there_are_no_shares_of_less_than_a_processor(
     tmp_path: Path, units: int, more: int

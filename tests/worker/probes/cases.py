@@ -32,6 +32,8 @@ import warnings
 import weakref
 from multiprocessing import resource_tracker, shared_memory
 
+import counted
+
 try:
     import numpy
 except ImportError:
@@ -198,6 +200,7 @@ def processes(args):
 @case
 def modules(args):
     return {
+        "processors": counted.PROCESSORS,
         "state": KEPT.append(1) or len(KEPT),
         "random": type(random._inst).__name__,
         "temporary": tempfile.gettempdir(),
