@@ -26,7 +26,9 @@ class LiveBatch:
         record: The batch as it was when we began to follow it.
         units: The indexes of its units.
         follower: Reads what its workers report.
-        handle: What the scheduler knows it by; None until it was submitted.
+        handle: What the scheduler knows it by; None until it was submitted, and again when it is
+            to be submitted again.
+        last: What the scheduler knew it by last.
         submissions: How often it was started.
         fruitless: How often in a row it was started and no unit ended.
         fruitful: Whether a unit has ended since it was started last.
@@ -46,6 +48,7 @@ class LiveBatch:
     handle: Handle | None
     submissions: int
     fruitless: int
+    last: Handle | None
     fruitful: bool = False
     begun: bool = False
     finished: bool = False
@@ -74,7 +77,7 @@ class LiveBatch:
 
     def started_as(self, handle: Handle) -> None:
         """Take into account that it was started (again)."""
-        self.handle = handle
+        self.handle = self.last = handle
         self.begun = self.fruitful = self.finished = False
         self.ended = self.end = self.told_to_end = self.heartbeat = None
         self.submissions += 1
@@ -123,9 +126,10 @@ class PhaseUnits:
             record,
             frozenset(indexes),
             ResultsFollower(PurePosixPath(record.folder), dict(record.positions)),
-            record.handle,
+            record.handle if record.status == "submitted" else None,
             record.submissions,
             record.fruitless,
+            record.handle,
             begun=bool(record.positions),
         )
         self.live[record.id] = live

@@ -62,7 +62,9 @@ class PhaseRun:
         self.units.load()
         live = self.units.live
         if live:
-            self._collect(list(live.values()), cancelled=self.context.cancelled())
+            # What the others have written is read when it is known which start it belongs to.
+            known = [batch for batch in live.values() if batch.handle is not None]
+            self._collect(known, cancelled=self.context.cancelled())
             self._find_intended()
         self._start(self.submitter.plan())
         self._round()
@@ -102,22 +104,23 @@ class PhaseRun:
         # Asked before reading: who finds units that were cancelled knows that the job was.
         cancelled = self.context.cancelled()
         self._collect(batches, cancelled=cancelled)
+        ended: list[tuple[LiveBatch, BatchStatus]] = []
         for live, answer in zip(batches, polled, strict=True):
             status = live.remember(answer)
             if live.finished and not live.cut and not self.units.left(live):
-                self._settle(live, BatchStatus(BatchState.ENDED), cancelled=cancelled)
+                ended.append((live, BatchStatus(BatchState.ENDED)))
             elif status.state is BatchState.ENDED:
                 if cancelled or self._is_complete(live, status):
-                    said = status if live.begun else status.before_start or status
-                    self._settle(live, said, cancelled=cancelled)
+                    ended.append((live, status if live.begun else status.before_start or status))
             elif self._is_gone(live, status):
                 why = f"there was no sign of life from its worker any more ({status.reason})"
-                self._settle(live, BatchStatus(BatchState.ENDED, why), cancelled=cancelled)
+                ended.append((live, BatchStatus(BatchState.ENDED, why)))
             elif cancelled and status.state is not BatchState.UNKNOWN:
                 # Who does not answer is told when it does: it would only keep us waiting.
                 self._tell_to_end(live, status)
             elif status.state is BatchState.PENDING and live.finished:
                 self._waits_again(live, status)
+        self._settle(ended, cancelled=cancelled)
         self._give_turns(cancelled=cancelled)
         self._say_what_waits(polled)
 
@@ -201,17 +204,23 @@ class PhaseRun:
 
     # settling
 
-    def _settle(self, live: LiveBatch, status: BatchStatus, *, cancelled: bool) -> None:
-        """Decide whether a batch whose worker has ended is started again."""
-        if (
-            not cancelled
-            and self.units.left(live)
-            # Another worker, that a supervisor started which died before it could say so.
-            and self.submitter.find([live], intended=False)
-        ):
-            return
-        # Other batches have their turn now.
-        self.turn = time.monotonic()
+    def _settle(self, ended: Sequence[tuple[LiveBatch, BatchStatus]], *, cancelled: bool) -> None:
+        """Decide which of the batches whose worker has ended are started again, all at once."""
+        if not cancelled:
+            # Other workers, that a supervisor started which died before it could say so.
+            found = self.submitter.find(
+                [live for live, _ in ended if self.units.left(live)], intended=False
+            )
+            ended = [(live, status) for live, status in ended if live.record.id not in found]
+        if ended:
+            # Batches that wait have their turn now, and so have these.
+            self.turn = time.monotonic()
+        self.submitter.intend(
+            [live for live, status in ended if self._goes_on(live, status, cancelled=cancelled)]
+        )
+
+    def _goes_on(self, live: LiveBatch, status: BatchStatus, *, cancelled: bool) -> bool:
+        """Say what became of its units; return whether another worker is to go on with them."""
         live.fruitless = 0 if live.fruitful else live.fruitless + 1
         problem, why = self.endings.explain(live, status)
         if not cancelled:
@@ -224,9 +233,9 @@ class PhaseRun:
             if self.units.left(live) or cut_off:
                 # Even if nothing is left to run: the next worker ends what units that were cut
                 # off have started themselves.
-                self._start([live])
-                return
+                return True
         self._give_up(live, why, problem, cancelled=cancelled)
+        return False
 
     def _give_up(
         self, live: LiveBatch, why: str, problem: str | None = None, *, cancelled: bool
@@ -244,7 +253,7 @@ class PhaseRun:
     # waiting
 
     def _give_turns(self, *, cancelled: bool) -> None:
-        """Offer the scheduler again what it did not take: when something ended, or in a while."""
+        """Offer the scheduler what waits: when something has ended, or in a while."""
         waiting = [live for live in self.units.live.values() if live.handle is None]
         if cancelled:
             for live in waiting:

@@ -89,17 +89,32 @@ class Submitter:
                 refused += [(live, error) for live in group]
         return refused
 
-    def find(self, batches: Iterable[LiveBatch], *, intended: bool) -> bool:
-        """Find batches that somebody else may have started; say whether there were any."""
+    def find(self, batches: Iterable[LiveBatch], *, intended: bool) -> set[int]:
+        """Find batches that somebody else may have started; return the ids of those found."""
         found: dict[int, Handle] = {}
         for (name, folder), group in grouped(batches).items():
-            numbers = {live.record.number: live.record.id for live in group}
+            ids = {live.record.number: live.record.id for live in group}
             handles = self.units.context.backend.scheduler.find(
-                name, str(folder), numbers, intended=intended
+                name,
+                str(folder),
+                {live.record.number: live.last for live in group},
+                intended=intended,
             )
-            found |= {numbers[number]: handle for number, handle in handles.items()}
+            found |= {ids[number]: handle for number, handle in handles.items()}
         self._submitted(found)
-        return bool(found)
+        return set(found)
+
+    def intend(self, batches: Sequence[LiveBatch]) -> None:
+        """Record that batches are to be started again, so that whoever does it looks first."""
+        for live in batches:
+            live.handle = None
+        if batches:
+            self.units.context.running.update_batches(
+                {
+                    live.record.id: {"status": "planned", "fruitless": live.fruitless}
+                    for live in batches
+                }
+            )
 
     def _submit(self, batches: Sequence[LiveBatch]) -> None:
         """Submit batches of one name."""
@@ -109,15 +124,13 @@ class Submitter:
         for folder in (context.paths.folder, batches[0].folder):
             context.backend.host.mkdir(str(folder))
         accepted = context.backend.scheduler.submit(self._submission(batches))
-        handles = {
-            live.record.id: accepted[live.record.number]
-            for live in batches
-            if live.record.number in accepted
-        }
-        self._submitted(handles)
-        for live in batches:
-            if live.record.id not in handles:
-                live.handle = None
+        self._submitted(
+            {
+                live.record.id: accepted[live.record.number]
+                for live in batches
+                if live.record.number in accepted
+            }
+        )
 
     def _submission(self, batches: Sequence[LiveBatch]) -> Submission:
         units = self.units

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -96,17 +96,17 @@ class Scheduler(Protocol):
         """Ask for batches to end, or end them without asking; `poll` says when they have."""
 
     def find(
-        self, name: str, folder: str, numbers: Iterable[int], *, intended: bool
+        self, name: str, folder: str, batches: Mapping[int, Handle | None], *, intended: bool
     ) -> dict[int, Handle]:
         """Find batches that another supervisor may have started.
 
         Args:
             name: The name of their submission.
             folder: The folder of their phase.
-            numbers: Which of its batches.
+            batches: Which of its batches, by number, and what is known of the last start of each:
+                that it has ended, and what it was known by; None for what was never started.
             intended: Whether that supervisor may have died while it was submitting them, so that
-                they may still be about to appear, or have ended already. Otherwise those that
-                have ended are known, and others are looked for.
+                they may still be about to appear, or have ended already.
 
         Raises:
             HostUnreachable: The scheduler does not answer.

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,12 +142,12 @@ class DirectScheduler:
                     os.kill(handle["pid"], number)
 
     def find(
-        self, name: str, folder: str, numbers: Iterable[int], *, intended: bool
+        self, name: str, folder: str, batches: Mapping[int, Handle | None], *, intended: bool
     ) -> dict[int, Handle]:
         """The workers of the batches that live on this machine; known by their command line."""
         del name, intended  # a process is there at once or not at all
         found: dict[int, Handle] = {}
-        for number in numbers:
+        for number in batches:
             batch = batch_folder(folder, number)
             pid = running_command(self._argv(batch))
             if pid is not None:

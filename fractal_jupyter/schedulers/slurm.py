@@ -28,6 +28,7 @@ from fractal_jupyter.hosts.local import LocalHost
 from fractal_jupyter.schedulers.base import BatchStatus, Handle, Submission
 from fractal_jupyter.schedulers.slurm_output import (
     Accepted,
+    QueueRow,
     Rejected,
     SiteConfig,
     Unreadable,
@@ -36,7 +37,7 @@ from fractal_jupyter.schedulers.slurm_output import (
 )
 from fractal_jupyter.schedulers.slurm_said import explain
 from fractal_jupyter.schedulers.slurm_script import MARK, JobScript, pack_payload, render
-from fractal_jupyter.schedulers.slurm_watch import SlurmWatch, Watched
+from fractal_jupyter.schedulers.slurm_watch import ENDED, SlurmWatch, Watched
 from fractal_jupyter.schedulers.slurm_words import rejection
 from fractal_jupyter.worker.bundle import bundle
 
@@ -313,10 +314,9 @@ class SlurmScheduler:
         return explain(status, said, watched=_watched(handle), python=self._python)
 
     def find(
-        self, name: str, folder: str, numbers: Iterable[int], *, intended: bool
+        self, name: str, folder: str, batches: Mapping[int, Handle | None], *, intended: bool
     ) -> dict[int, Handle]:
         """Find array elements by the name of their jobs; see `Scheduler.find`."""
-        wanted = set(numbers)
         until = time.monotonic() + INTENT_SECONDS
         while True:
             found: dict[int, Handle] = {}
@@ -324,9 +324,12 @@ class SlurmScheduler:
             for row in newest:
                 first = _first_of(row.name, name)
                 if first is not None:
-                    elements = {n - first for n in wanted if row.id.names(n - first)}
-                    found |= {e + first: _handle_in(folder, row.id.job, e) for e in elements}
-            if len(found) == len(wanted) or not intended or time.monotonic() >= until:
+                    found |= {
+                        number: _handle_in(folder, row.id.job, number - first)
+                        for number, last in batches.items()
+                        if row.id.names(number - first) and _is_later(row, last)
+                    }
+            if len(found) == len(batches) or not intended or time.monotonic() >= until:
                 return found
             time.sleep(INTENT_LOOK_SECONDS)
 
@@ -369,6 +372,11 @@ def _first_of(array: str, name: str) -> int | None:
     """
     rest = re.fullmatch(re.escape(name) + "(?:-([0-9]{1,9}))?", array)
     return None if rest is None else int(rest[1] or 0)
+
+
+def _is_later(row: QueueRow, last: Handle | None) -> bool:
+    """Whether it is not the start of a batch that is known to have ended, nor an earlier one."""
+    return last is None or row.state not in ENDED or row.id.job > last["job"]
 
 
 def _elements(elements: Iterable[int]) -> str:

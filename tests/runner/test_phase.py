@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fractal_jupyter.errors import SchedulerUnreachable
 from fractal_jupyter.hosts.fake import FakeCall, FakeHost, FakeOutcome
 from fractal_jupyter.models.profile import parse_profile
 from fractal_jupyter.models.resource import parse_resource
@@ -251,3 +252,28 @@ def test_what_has_to_wait_or_is_started_again_runs_as_it_was_planned(
     assert {e.number: e.document["concurrency"] for e in cluster.elements if len(e.units) == 5} == (
         dict.fromkeys(range(4), 4)
     )
+
+
+def test_batches_that_end_together_are_looked_for_and_started_again_together(
+    cluster: Slurm, phase: Callable[[], PhaseRun]
+) -> None:
+    cluster.ends = lambda element: two_done_at_first(cluster, element)
+    assert set(phase().run().values()) == {"done"}
+    # They run and have ended; no other has started them; they are started again, and have ended.
+    assert cluster.commands == ["sbatch", "squeue", "squeue", "sbatch", "squeue"]
+
+
+@pytest.mark.parametrize(
+    ("lost", "late"), [("answer", 0), ("answer", 5), ("all", 0)], ids=["accepted", "late", "lost"]
+)
+def test_what_was_started_again_when_the_supervisor_died_is_found(
+    cluster: Slurm, phase: Callable[[], PhaseRun], lost: str, late: int
+) -> None:
+    cluster.ends = lambda element: two_done_at_first(cluster, element)
+    cluster.lose = {2: lost}
+    with pytest.raises(SchedulerUnreachable):
+        phase().run()
+    cluster.late = late
+    assert set(phase().run().values()) == {"done"}
+    assert len(cluster.scripts) == (3 if lost == "all" else 2)
+    assert [len(element.units) for element in cluster.elements] == [5] * 4 + [3] * 4

@@ -37,7 +37,7 @@ def sleeping(folder: Path, *numbers: int) -> Submission:
 
 
 def found(scheduler: DirectScheduler, folder: Path, *numbers: int) -> dict[int, Handle]:
-    return scheduler.find("sleepers", str(folder), numbers or (0,), intended=True)
+    return scheduler.find("sleepers", str(folder), dict.fromkeys(numbers or (0,)), intended=True)
 
 
 def has_ended(scheduler: DirectScheduler, handle: Handle) -> bool:

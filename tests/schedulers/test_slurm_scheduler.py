@@ -287,6 +287,11 @@ def test_through_sudo_it_is_seen_at_once_that_jobs_are_hidden(cluster: Cluster) 
 # finding again
 
 
+def never(count: int) -> dict[int, None]:
+    """The first few batches, which were never started before."""
+    return dict.fromkeys(range(count))
+
+
 def test_batches_are_found_in_arrays_of_another_size(cluster: Cluster) -> None:
     set_array_size(cluster, 3)
     cluster.queued(
@@ -294,7 +299,7 @@ def test_batches_are_found_in_arrays_of_another_size(cluster: Cluster) -> None:
         "8_[0-1]|PENDING|None|N/A|N/A||alice|fractal-1-0-abcd-4",
         "9_[0-9]|PENDING|None|N/A|N/A||alice|fractal-1-0-abcde",
     )
-    found = scheduler(cluster).find("fractal-1-0-abcd", "/jobs/phase", range(9), intended=False)
+    found = scheduler(cluster).find("fractal-1-0-abcd", "/jobs/phase", never(9), intended=False)
     assert {n: (h["job"], h["element"]) for n, h in found.items()} == {
         **{n: (7, n) for n in range(4)},
         4: (8, 0),
@@ -309,7 +314,7 @@ def test_batches_are_found_by_the_name_of_their_jobs(cluster: Cluster) -> None:
         "7_1|RUNNING|None|N/A|2026-11-23T04:06:14|node1|alice|fractal-1-0-abcd",
         "9_[2-4,6%1]|PENDING|Resources|N/A|2026-11-23T04:06:14||alice|fractal-1-0-abcd",
     )
-    found = scheduler(cluster).find("fractal-1-0-abcd", "/jobs/phase", range(8), intended=True)
+    found = scheduler(cluster).find("fractal-1-0-abcd", "/jobs/phase", never(8), intended=True)
     assert {n: (h["job"], h["element"]) for n, h in found.items()} == {
         0: (7, 0),
         1: (7, 1),
@@ -319,15 +324,29 @@ def test_batches_are_found_by_the_name_of_their_jobs(cluster: Cluster) -> None:
         6: (9, 6),
     }
     # What has ended was not lost on the way, but does not run either.
-    found = scheduler(cluster).find("fractal-1-0-abcd", "/jobs/phase", range(8), intended=False)
+    found = scheduler(cluster).find("fractal-1-0-abcd", "/jobs/phase", never(8), intended=False)
     assert list(found) == [1, 2, 3, 4, 6]
+
+
+def test_a_start_that_is_known_to_have_ended_is_not_found(cluster: Cluster) -> None:
+    cluster.queued(
+        "6_0|TIMEOUT|None|N/A|N/A|node1|alice|fractal-1-0-abcd",
+        "7_0|TIMEOUT|None|N/A|N/A|node1|alice|fractal-1-0-abcd",
+        "7_1|TIMEOUT|None|N/A|N/A|node1|alice|fractal-1-0-abcd",
+        "7_2|PENDING|None|N/A|N/A||alice|fractal-1-0-abcd",
+        "9_1|COMPLETED|None|N/A|N/A|node1|alice|fractal-1-0-abcd",
+    )
+    last = {number: {"job": 7} for number in range(3)}
+    found = scheduler(cluster).find("fractal-1-0-abcd", "/jobs/phase", last, intended=True)
+    # What was queued again is known by the same number.
+    assert {number: handle["job"] for number, handle in found.items()} == {1: 9, 2: 7}
 
 
 def test_what_was_intended_is_looked_for_until_it_must_be_there(cluster: Cluster) -> None:
     asked = scheduler(cluster)
-    assert asked.find("fractal-1-0-abcd", "/jobs/phase", [0], intended=False) == {}
+    assert asked.find("fractal-1-0-abcd", "/jobs/phase", never(1), intended=False) == {}
     assert cluster.count("squeue") == 1
-    assert asked.find("fractal-1-0-abcd", "/jobs/phase", [0], intended=True) == {}
+    assert asked.find("fractal-1-0-abcd", "/jobs/phase", never(1), intended=True) == {}
     assert cluster.count("squeue") > 2
 
 
@@ -335,7 +354,7 @@ def test_who_does_not_answer_has_not_said_that_there_is_nothing(cluster: Cluster
     # as it was recorded: with exit status 0
     cluster.queue = FakeOutcome(0, stderr=(DATA / "squeue" / "hang-stderr.txt").read_bytes())
     with pytest.raises(SchedulerUnreachable):
-        scheduler(cluster).find("fractal-1-0-abcd", "/jobs/phase", [0], intended=False)
+        scheduler(cluster).find("fractal-1-0-abcd", "/jobs/phase", never(1), intended=False)
 
 
 # watching
