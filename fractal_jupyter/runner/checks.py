@@ -61,22 +61,28 @@ def check_resource(resource: LocalResource) -> list[Check]:
             check_python(host, version, path)
             for version, path in resource.tasks_python_config.versions.items()
         ),
-        attempt("worker", lambda: _check_worker(host, sys.executable, resource))
+        attempt(
+            "worker",
+            lambda: _check_worker(host, sys.executable, resource),
+            cure="see that there is room in jobs_local_dir, and that processes may be started",
+        )
         if jobs_dir[0].ok
         else Check("worker", True, "not tried: jobs_local_dir cannot be written", note=True),
         Check("processors", True, f"{usable_processors()} may be used"),
     ]
 
 
-def attempt(subject: str, check: Callable[[], Check]) -> Check:
-    """Make a check; an error is what it found."""
+def attempt(subject: str, check: Callable[[], Check], *, cure: str = "") -> Check:
+    """Make a check; an error is what it found. `cure` is for those of the system: ours have one."""
     try:
         return check()
     except HostKeyUnknown as error:
-        cure = "compare the fingerprint, then trust the key"
-        return Check(subject, False, str(error), cure, error.fingerprint)
-    except (FractalError, OSError) as error:
+        compare = "compare the fingerprint, then trust the key"
+        return Check(subject, False, str(error), compare, error.fingerprint)
+    except FractalError as error:
         return Check(subject, False, str(error))
+    except OSError as error:
+        return Check(subject, False, str(error), cure)
 
 
 def check_folder(host: Host, field: str, folder: str, *, mode: int = 0o700) -> Iterator[Check]:

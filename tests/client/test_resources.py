@@ -8,7 +8,7 @@ import pytest
 from fractal_jupyter import Fractal
 from fractal_jupyter.errors import AlreadyExists, InUse, InvalidDocument, NotAllowed, NotFound
 from fractal_jupyter.hosts.local import LocalHost
-from fractal_jupyter.runner.checks import check_python
+from fractal_jupyter.runner.checks import Check, attempt, check_python
 from tests.toy import make_dataset, toy_fractal
 
 DOCUMENTS = Path(__file__).parents[1] / "models" / "data"
@@ -63,6 +63,27 @@ def test_a_check_says_what_is_wrong_and_how_to_mend_it(fractal: Fractal, tmp_pat
     assert checks["worker"].note
     assert checks["worker"].found == "not tried: jobs_local_dir cannot be written"
     assert not checks["worker"].cure
+
+
+def test_a_worker_that_does_not_run_is_told(
+    fractal: Fractal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho no licence >&2\nexit 3\n")
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    worker = {check.subject: check for check in fractal.resources.check("Local resource")}["worker"]
+    assert not worker.ok
+    assert worker.found.endswith("did not run a unit (exit status 3): no licence")
+    assert worker.cure == "see that this Python runs, and that processes may be started"
+
+
+def test_an_error_of_the_system_in_a_check_comes_with_a_cure() -> None:
+    def no_room() -> Check:
+        raise OSError(28, "No space left on device", "/jobs")
+
+    check = attempt("worker", no_room, cure="make room")
+    assert str(check) == "FAIL worker: [Errno 28] No space left on device: '/jobs' → make room"
 
 
 def test_a_python_of_another_version_is_noticed(fractal: Fractal) -> None:

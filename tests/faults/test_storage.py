@@ -11,6 +11,7 @@ import pytest
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.errors import StoreError
+from fractal_jupyter.runner.checks import Check
 from tests.faults.helpers import Control, assert_consistent, starts
 from tests.toy import make_dataset, toy_fractal, wait_until, worker_pids
 
@@ -134,3 +135,22 @@ def test_a_disk_that_fills_up_while_units_run(
     job.retry().wait(60)
     assert (job.status, job.error) == ("done", None)
     assert_consistent(fractal, job, before=THREE)
+
+
+def test_a_check_tells_of_little_room_and_what_to_do(disk: SmallDisk, fractal: Fractal) -> None:
+    fractal.resources.update("Local resource", jobs_local_dir=str(disk.folder / "jobs"))
+
+    def checks() -> dict[str, Check]:
+        return {check.subject: check for check in fractal.resources.check("Local resource")}
+
+    space = checks()["space in jobs_local_dir"]
+    assert not space.ok
+    assert space.found == "0.0 GB are free"
+    assert space.cure.startswith("free some, or move jobs_local_dir")
+    disk.fill()
+    with (disk.folder / "filler").open("r+b") as file:
+        file.truncate(file.seek(0, os.SEEK_END) - 20_000)  # room for a small file only
+    worker = checks()["worker"]
+    assert not worker.ok
+    assert "No space left on device. Free some space there" in worker.found
+    assert str(worker).count("→") == 0  # it says so itself
