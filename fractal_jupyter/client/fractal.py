@@ -287,7 +287,8 @@ class Fractal(Brief):
             attribute_filters: Allowed values by attribute, `{"well": ["B03", "B04"]}`.
             account: SLURM account; refused where there is no SLURM.
             worker_init: Shell lines to run before the worker, on SLURM; refused elsewhere.
-            memory_limit: Most memory that a unit may use on this machine, `"2G"`.
+            memory_limit: Most memory that a unit may use: `"500M"`, `"2G"`. A plain number counts
+                MB, as in the `mem` of a meta.
             warm: False to start each unit as a process of its own that does its own imports.
             rerun_interrupted: True to run again, without being asked, units that were cut off
                 (a task that changes images in place may then apply its change twice).

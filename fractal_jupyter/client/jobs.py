@@ -189,6 +189,8 @@ class Job(Shown):
 
         Raises:
             TimeoutError: The job is not over yet; it goes on.
+            SupervisorFailed: The process that drives jobs cannot be started; says why. The job
+                waits until it can be.
         """
         from fractal_jupyter.display.live import wait_with_display
 
@@ -356,8 +358,8 @@ class Jobs:
 
         Args:
             older_than: Only of jobs that ended more than so many days ago.
-            larger_than: Only folders that take more than that on the disk, `"500M"` (or a number
-                of bytes).
+            larger_than: Only folders that take more than that on the disk: `"500M"`, `"2G"`. A
+                plain number counts bytes here, other than in `memory_limit` and `mem`.
             dry_run: False to remove them; otherwise they are only listed.
 
         Returns:
