@@ -19,7 +19,7 @@ from fractal_jupyter.runner.checks import Check, attempt, check_folder, check_py
 from fractal_jupyter.runner.endings import output_of
 from fractal_jupyter.runner.results import ResultsFollower, read_results
 from fractal_jupyter.schedulers.base import BatchState, Handle, Submission, batch_folder
-from fractal_jupyter.schedulers.slurm import HIDDEN, SlurmScheduler
+from fractal_jupyter.schedulers.slurm import HIDDEN, PASSABLE, SlurmScheduler
 from fractal_jupyter.schedulers.slurm_output import SiteConfig, Unreadable
 
 COMMAND_SECONDS = 30.0
@@ -33,7 +33,7 @@ def check_profiles(
     profiles: Sequence[Profile],
     *,
     project_dir: str | None,
-) -> list[Check]:
+) -> Iterator[Check]:
     """Try everything that jobs need, as each of some profiles; one line each.
 
     Args:
@@ -43,15 +43,12 @@ def check_profiles(
             no such job.
     """
     if not profiles:
-        return [
-            Check("profile", False, "it has none", "add one: fractal.profiles.add(…, resource=…)")
-        ]
-    checks = []
+        cure = "add one: fractal.profiles.add(…, resource=…)"
+        yield Check("profile", False, "it has none", cure)
     for profile in profiles:
         of = f" ({profile.name})" if len(profiles) > 1 else ""
         for check in _check_profile(resource, profile, project_dir):
-            checks.append(replace(check, subject=f"{check.subject}{of}"))  # noqa: PERF401
-    return checks
+            yield replace(check, subject=f"{check.subject}{of}")
 
 
 def _check_profile(
@@ -119,7 +116,8 @@ def _check_folders(
         host: Host = backend.host
     else:
         host = LocalHost()
-        yield from check_folder(host, "jobs_local_dir", resource.jobs_local_dir)
+        # What is too large for a script lies below it, for other users to read.
+        yield from check_folder(host, "jobs_local_dir", resource.jobs_local_dir, mode=PASSABLE)
         # Others read environments there.
         yield from check_folder(host, "tasks_local_dir", resource.tasks_local_dir, mode=0o755)
     for version, path in resource.tasks_python_config.versions.items():

@@ -58,6 +58,8 @@ SUBMIT_WHOLE = (
 )
 # Of the largest script that a site accepts, what we make use of.
 SCRIPT_SHARE = 0.9
+# Others find their way through it to what they know the name of, and see nothing else.
+PASSABLE = 0o711
 HIDDEN = (
     "The cluster shows nobody the jobs of other users (PrivateData=jobs in its slurm.conf), so "
     "jobs that are submitted through sudo cannot be watched: use a slurm_ssh resource, or ask the "
@@ -256,8 +258,8 @@ class SlurmScheduler:
             return path
         folder = f"{self._payloads_dir}/{token}"
         here = LocalHost()
-        here.mkdir(self._payloads_dir, mode=0o711)
-        here.mkdir(folder, mode=0o711)
+        for path in (str(PurePosixPath(self._payloads_dir).parent), self._payloads_dir, folder):
+            here.mkdir(path, mode=PASSABLE)
         here.write_many({f"{folder}/payload": payload}, mode=0o644)
         return f"{folder}/payload"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -186,6 +187,13 @@ def test_a_large_payload_travels_in_a_file(
     assert f'"payload": "/jobs/phase/{entry.name}"' in script
 
 
+def foreign(cluster: Cluster) -> FakeHost:
+    """A host that can do little more than submit, as one through sudo."""
+    return FakeHost(
+        capabilities=frozenset(), commands={"sbatch": lambda call: cluster.submit(call)}
+    )
+
+
 @pytest.mark.parametrize(
     ("said", "kept"), [("submit", False), ("partition", False), ("dead", True)]
 )
@@ -197,14 +205,28 @@ def test_a_payload_of_what_is_refused_is_not_kept(
     refusal = (DATA / "sbatch" / f"{said}.txt").read_bytes()
     cluster.submit = lambda call: FakeOutcome(1, stderr=refusal)
     cluster.host.mkdir("/jobs/phase")
-    foreign = FakeHost(
-        capabilities=frozenset(), commands={"sbatch": lambda call: cluster.submit(call)}
-    )
-    for host in (cluster.host, foreign):
+    for host in (cluster.host, foreign(cluster)):
         with suppress(SubmissionRejected, SchedulerUnreachable):
             scheduler(cluster, host=host, payloads_dir=str(tmp_path)).submit(submission(0))
     assert bool(cluster.host.list("/jobs/phase")) is kept
     assert bool([*tmp_path.iterdir()]) is kept
+
+
+def test_what_travels_in_a_file_can_be_read_by_other_users(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm, "SCRIPT_SHARE", 0.001)
+    jobs = tmp_path / "jobs"
+    before = os.umask(0o077)
+    try:
+        scheduler(cluster, host=foreign(cluster), payloads_dir=f"{jobs}/.payloads").submit(
+            submission(0)
+        )
+    finally:
+        os.umask(before)
+    (payload,) = jobs.glob(".payloads/*/payload")
+    folders = [jobs, jobs / ".payloads", payload.parent]
+    assert [path.stat().st_mode & 0o777 for path in (*folders, payload)] == [0o711] * 3 + [0o644]
 
 
 def test_through_sudo_jobs_must_be_seen_by_others(cluster: Cluster) -> None:

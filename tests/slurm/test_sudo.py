@@ -130,10 +130,14 @@ def test_a_project_dir_of_somebody_else_is_told(sudo_fractal: Fractal, shared_fo
     assert "make a dataset with another one" in (job.error or "")
 
 
-def test_check_submits_a_real_job(sudo_fractal: Fractal, user_folder: Path) -> None:
+def test_check_submits_a_real_job(
+    sudo_fractal: Fractal, user_folder: Path, shared_folder: Path
+) -> None:
     checks = {
         check.subject: check
         for check in sudo_fractal.resources.check("cluster", project_dir=user_folder)
     }
     assert all(check.ok for check in checks.values()), checks
     assert "ran on node" in checks["worker"].found
+    # The other user is to read payloads there.
+    assert (shared_folder / "jobs").stat().st_mode & 0o777 == 0o711
