@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -153,7 +154,20 @@ class Dataset(Brief):
         """
         import warnings
 
-        new, count, troubles = self._scan(folder, profile)
+        from fractal_jupyter.display.progress import DRAW_SECONDS, Progress
+
+        with Progress(f"Scanning {folder or self.zarr_dir}", at_once=False) as progress:
+            told = 0.0
+
+            def tell(folders: int, images: int) -> None:
+                nonlocal told
+                if time.monotonic() - told > DRAW_SECONDS:
+                    told = time.monotonic()
+                    so_far = f"{counted(folders, 'folder')}, {counted(images, 'image')} so far"
+                    progress.log(so_far)
+
+            new, count, troubles = self._scan(folder, profile, tell=tell)
+            progress.done(f"{counted(count, 'image')}, {len(new):,} of them new")
         for trouble in troubles:
             warnings.warn(trouble, stacklevel=2)
         found = counted(count, "image")
@@ -161,7 +175,11 @@ class Dataset(Brief):
         return self._listing(new, empty=empty)
 
     def _scan(
-        self, folder: str | Path | None, profile: str | None
+        self,
+        folder: str | Path | None,
+        profile: str | None,
+        *,
+        tell: Callable[[int, int], object] = lambda _folders, _images: None,
     ) -> tuple[list[Image], int, list[str]]:
         """Look for images; the new ones, how many there are, and what could not be read."""
         from fractal_jupyter.runner.scanning import scan
@@ -172,6 +190,7 @@ class Dataset(Brief):
             str(folder or self.zarr_dir),
             resource=None if resource is None else parse_resource(resource.document),
             profile=None if record is None else parse_profile(record.document),
+            tell=tell,
         )
         images = parse_images(found["images"])
         known = self._store.datasets.find_images(

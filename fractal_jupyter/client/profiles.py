@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,19 +127,22 @@ class Profiles:
 
     def check(self, name: str, *, project_dir: str | Path | None = None) -> Listing[Check]:
         """Try all that jobs of a profile need; see `Resources.check`."""
+        from fractal_jupyter.display.progress import follow
         from fractal_jupyter.display.resources import checks_page
 
+        checks = self._checks(name, project_dir)
+        return Listing(follow(f"Checking {name}", checks), page=checks_page)
+
+    def _checks(self, name: str, project_dir: str | Path | None) -> Iterator[Check]:
+        """The checks, each made when it is asked for."""
         record = self._store.profiles.get(name)
         resource = usable_resource(self._store.resources.by_id(record.resource_id))
         if isinstance(resource, LocalResource):
-            return Listing(check_resource(resource), page=checks_page)
-        return Listing(
-            check_profiles(
-                resource,
-                [parse_profile(record.document)],
-                project_dir=None if project_dir is None else str(project_dir),
-            ),
-            page=checks_page,
+            return check_resource(resource)
+        return check_profiles(
+            resource,
+            [parse_profile(record.document)],
+            project_dir=None if project_dir is None else str(project_dir),
         )
 
     def trust(self, name: str, fingerprint: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -159,20 +159,23 @@ class Resources:
         Raises:
             NotAllowed: Resources of its type may not be used.
         """
+        from fractal_jupyter.display.progress import follow
         from fractal_jupyter.display.resources import checks_page
 
+        checks = self._checks(name, project_dir)
+        return Listing(follow(f"Checking {name}", checks), page=checks_page)
+
+    def _checks(self, name: str, project_dir: str | Path | None) -> Iterator[Check]:
+        """The checks, each made when it is asked for."""
         record = self._store.resources.get(name)
         resource = usable_resource(record)
         if isinstance(resource, LocalResource):
-            return Listing(check_resource(resource), page=checks_page)
+            return check_resource(resource)
         profiles = [p for p in self._store.profiles.all() if p.resource_id == record.id]
-        return Listing(
-            check_profiles(
-                resource,
-                [parse_profile(profile.document) for profile in profiles],
-                project_dir=None if project_dir is None else str(project_dir),
-            ),
-            page=checks_page,
+        return check_profiles(
+            resource,
+            [parse_profile(profile.document) for profile in profiles],
+            project_dir=None if project_dir is None else str(project_dir),
         )
 
     def editor(self, name: str | None = None, *, type: str = "local") -> Any:  # noqa: A002

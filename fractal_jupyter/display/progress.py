@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from fractal_jupyter.display.canvas import Frame, make_canvas
 from fractal_jupyter.display.page import Note, Page, Tone, pill
@@ -17,6 +18,8 @@ SHOWN_LINES = 5
 KEPT_LINES = 300
 LINE_LIMIT = 160
 
+_Item = TypeVar("_Item")
+
 
 class Progress:
     """Shows that something goes on: the last lines of its log, and how long it takes.
@@ -25,10 +28,13 @@ class Progress:
 
     Args:
         title: What goes on: "Collecting fractal-tasks-core".
+        at_once: Whether it is shown from the start; otherwise only if it takes longer than half a
+            second.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, at_once: bool = True) -> None:
         self._title = title
+        self._is_shown = at_once
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._count = 0
         self._status = "running"
@@ -53,7 +59,8 @@ class Progress:
             self._result = text
 
     def __enter__(self) -> Self:
-        self._draw()
+        if self._is_shown:
+            self._draw()
         self._ticker.start()
         return self
 
@@ -69,10 +76,12 @@ class Progress:
             self._status = "failed" if issubclass(kind, Exception) else "interrupted"
         else:
             self._status = "done"
-        self._draw()
+        if self._is_shown:
+            self._draw()
 
     def _tick(self) -> None:
         while not self._stop.wait(DRAW_SECONDS):
+            self._is_shown = True
             self._draw()
 
     def _draw(self) -> None:
@@ -100,6 +109,16 @@ class Progress:
                 final=status != "running",
             )
         )
+
+
+def follow(title: str, items: Iterable[_Item]) -> list[_Item]:
+    """Take all of what comes one after the other, and show it as lines if it takes its time."""
+    taken = []
+    with Progress(title, at_once=False) as progress:
+        for item in items:
+            progress.log(str(item))
+            taken.append(item)
+    return taken
 
 
 def _blocks(status: str, result: str, lines: list[str], count: int) -> tuple[Note, ...]:

@@ -50,26 +50,23 @@ class Check:
         return f"{state} {self.subject}: {self.found}" + (f" → {self.cure}" if self.cure else "")
 
 
-def check_resource(resource: LocalResource) -> list[Check]:
+def check_resource(resource: LocalResource) -> Iterator[Check]:
     """Try everything that jobs and collections on this machine need."""
     host = LocalHost()
     jobs_dir = list(check_folder(host, "jobs_local_dir", resource.jobs_local_dir))
-    return [
-        *jobs_dir,
-        *check_folder(host, "tasks_local_dir", resource.tasks_local_dir),
-        *(
-            check_python(host, version, path)
-            for version, path in resource.tasks_python_config.versions.items()
-        ),
-        attempt(
+    yield from jobs_dir
+    yield from check_folder(host, "tasks_local_dir", resource.tasks_local_dir)
+    for version, path in resource.tasks_python_config.versions.items():
+        yield check_python(host, version, path)
+    if jobs_dir[0].ok:
+        yield attempt(
             "worker",
             lambda: _check_worker(host, sys.executable, resource),
             cure="see that there is room in jobs_local_dir, and that processes may be started",
         )
-        if jobs_dir[0].ok
-        else Check("worker", True, "not tried: jobs_local_dir cannot be written", note=True),
-        Check("processors", True, f"{usable_processors()} may be used"),
-    ]
+    else:
+        yield Check("worker", True, "not tried: jobs_local_dir cannot be written", note=True)
+    yield Check("processors", True, f"{usable_processors()} may be used")
 
 
 def attempt(subject: str, check: Callable[[], Check], *, cure: str = "") -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from fractal_jupyter.errors import HostError
@@ -16,13 +17,21 @@ from fractal_jupyter.worker.bundle import bundle, bundle_digest
 from fractal_jupyter.worker.scan import scan as scan_here
 
 
-def scan(folder: str, *, resource: Resource | None, profile: Profile | None) -> dict[str, Any]:
+def scan(
+    folder: str,
+    *,
+    resource: Resource | None,
+    profile: Profile | None,
+    tell: Callable[[int, int], object] = lambda _folders, _images: None,
+) -> dict[str, Any]:
     """Find images below a folder, as the machine sees it that a profile works on.
 
     Args:
         folder: Absolute path.
         resource: The resource of the profile; None for this machine.
         profile: Whose machine.
+        tell: Gets, again and again, how many folders were looked at, and images found, so far;
+            what is looked for through SSH is told as a whole.
 
     Returns:
         What `fractal_jupyter.worker.scan.scan` does: `images` and `warnings`.
@@ -36,7 +45,7 @@ def scan(folder: str, *, resource: Resource | None, profile: Profile | None) -> 
         check_backend(resource)
     if resource is None or not isinstance(profile, SlurmSSHProfile):
         with named_errors("scan", folder):
-            return scan_here(folder)
+            return scan_here(folder, tell)
     host = make_backend(resource, profile).host
     python = str(resource.jobs_slurm_python_worker)
     archive = _worker_archive(host, profile.jobs_remote_dir)

@@ -11,9 +11,10 @@ import json
 import os
 import re
 import sys
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 Attributes = Dict[str, Any]
+Tell = Callable[[int, int], object]
 
 # What the Zarr metadata files of a folder are called, the newer format first.
 ZARR_3 = "zarr.json"
@@ -50,7 +51,9 @@ class Scan:
         warnings: Sentences about what could not be read and is left out for that.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Tell) -> None:
+        """Find nothing yet; `tell` gets the numbers of folders and images so far, repeatedly."""
+        self._tell = tell
         self.images: List[Dict[str, Any]] = []
         self.warnings: List[str] = []
         self._seen: Set[Tuple[int, int]] = set()
@@ -144,6 +147,7 @@ class Scan:
         identity = (status.st_dev, status.st_ino)
         is_new = identity not in self._seen
         self._seen.add(identity)
+        self._tell(len(self._seen), len(self.images))
         return is_new
 
     def _warn(self, path: str, problem: object) -> None:
@@ -287,12 +291,13 @@ def natural_key(image: Dict[str, Any]) -> List[Any]:
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
-def scan(folder: str) -> Dict[str, List[Any]]:
+def scan(folder: str, tell: Tell = lambda _folders, _images: None) -> Dict[str, List[Any]]:
     """Find the OME-Zarr images below a folder, in plates and outside of them.
 
     Args:
         folder: The folder to look in; may be a plate, a well or an image itself. Hidden folders
             below it are passed over. Symbolic links are followed; what is met twice counts once.
+        tell: Gets, again and again, how many folders were looked at, and images found, so far.
 
     Returns:
         `images`: entries of an image list in natural order, each with `zarr_url` (absolute path),
@@ -305,7 +310,7 @@ def scan(folder: str) -> Dict[str, List[Any]]:
     """
     folder = os.path.abspath(folder)
     os.scandir(folder).close()
-    result = Scan()
+    result = Scan(tell)
     result.run(folder)
     return {"images": sorted(result.images, key=natural_key), "warnings": sorted(result.warnings)}
 

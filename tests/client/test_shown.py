@@ -7,6 +7,7 @@ from IPython.lib import pretty as ipython
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.environments import JobEnvironment
+from fractal_jupyter.display.progress import Progress
 from fractal_jupyter.environments.lock import Distribution, Lock
 from tests.toy import make_dataset
 
@@ -93,6 +94,19 @@ def test_a_scan_that_finds_nothing_says_so(fractal: Fractal, tmp_path: Path) -> 
     (image / "0" / ".zarray").write_text('{"zarr_format": 2, "shape": [1, 1, 1, 5, 5]}')
     assert "1 new image\n" in repr(dataset.scan())
     assert "Nothing new: the list has the 1 image found." in repr(dataset.scan())
+
+
+def test_a_scan_tells_how_far_it_is(
+    fractal: Fractal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(Progress, "log", lambda _self, text: said.append(text))
+    monkeypatch.setattr("fractal_jupyter.display.progress.DRAW_SECONDS", 0.0)
+    for name in "abc":
+        (tmp_path / "data" / name).mkdir(parents=True)
+    fractal.datasets.create("d", zarr_dir=tmp_path / "data").scan()
+    assert said[0] == "1 folder, 0 images so far"
+    assert said[-1] == "4 folders, 0 images so far"
 
 
 def test_a_job_at_the_end_of_a_cell_is_not_an_empty_line(

@@ -18,7 +18,7 @@ from tests.display.samples import make_snapshot
 PROGRAM = """\
 import sys
 from fractal_jupyter.display.live import LiveJob, wait_with_display
-from fractal_jupyter.display.progress import Progress
+from fractal_jupyter.display.progress import Progress, follow
 from tests.display.played import PlayedJob, at_once
 """
 WAIT = "print(wait_with_display(PlayedJob(20, bad=2), at_once, None))\n"
@@ -179,6 +179,28 @@ def test_progress_in_a_log_is_its_beginning_and_its_result() -> None:
     lines = in_pipe(PROGRESS)
     assert lines[0] == "Collecting x"
     assert re.fullmatch(r"Collecting x: x 1.0: 3 tasks \(\S+ m?s\)", lines[-1])
+
+
+def test_what_takes_no_time_shows_no_progress() -> None:
+    shown = "print(follow('Looking', ['one', 'two']))"
+    assert in_pipe(shown) == ["['one', 'two']"]
+    slow = """
+import threading
+from fractal_jupyter.display import progress
+
+drawn, draw = threading.Event(), Progress._draw
+Progress._draw = lambda self: (draw(self), drawn.set())
+progress.DRAW_SECONDS = 0.01
+
+def items():
+    yield "one"
+    assert drawn.wait(30)
+    yield "two"
+"""
+    lines = in_pipe(slow + shown.replace("['one', 'two']", "items()"))
+    assert lines[0].startswith("Looking")
+    assert re.fullmatch(r"Looking: done \(\S+ m?s\)", lines[-2])
+    assert lines[-1] == "['one', 'two']"
 
 
 def test_progress_that_fails_keeps_the_last_lines() -> None:

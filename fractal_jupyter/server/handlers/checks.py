@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
 from fractal_jupyter.runner.checks import Check
@@ -30,7 +30,7 @@ def resource(api: Api, request: Request[Query, Place]) -> ActivityDocument:
     """
     name = api.store.resources.by_id(request.ids["resource"]).name
     place = _project_dir(api, request.body)
-    return _start(api, name, lambda: api.fractal.resources.check(name, project_dir=place))
+    return _start(api, name, lambda: api.fractal.resources._checks(name, place))
 
 
 def profile(api: Api, request: Request[Query, Place]) -> ActivityDocument:
@@ -41,7 +41,7 @@ def profile(api: Api, request: Request[Query, Place]) -> ActivityDocument:
     """
     name = api.store.profiles.by_id(request.ids["profile"]).name
     place = _project_dir(api, request.body)
-    return _start(api, name, lambda: api.fractal.profiles.check(name, project_dir=place))
+    return _start(api, name, lambda: api.fractal.profiles._checks(name, place))
 
 
 def _project_dir(api: Api, body: Place) -> str | None:
@@ -50,11 +50,13 @@ def _project_dir(api: Api, body: Place) -> str | None:
     return api.store.datasets.by_id(body.dataset_id).project_dir
 
 
-def _start(api: Api, name: str, check: Callable[[], Sequence[Check]]) -> ActivityDocument:
+def _start(api: Api, name: str, check: Callable[[], Iterable[Check]]) -> ActivityDocument:
     def run(activity: ActivityRecord) -> Outcome:
-        found = check()
-        api.store.activities.append_log(activity.id, "".join(f"{item}\n" for item in found))
-        return Outcome(result=[asdict(item) for item in found])
+        result = []
+        for found in check():
+            api.store.activities.append_log(activity.id, f"{found}\n")
+            result.append(asdict(found))
+        return Outcome(result=result)
 
     return ActivityDocument.of(api.actions.start("check", name, run))
 
