@@ -72,6 +72,7 @@ class PhaseRun:
             self.context.wait(self.context.backend.round_seconds)
             self._round()
         self._say(None)
+        self.submitter.tidy()
         return self.units.statuses
 
     def _find_intended(self) -> None:

@@ -116,6 +116,13 @@ class Submitter:
                 }
             )
 
+    def tidy(self) -> None:
+        """Remove what no batch needs any more, when all have ended."""
+        context, units = self.units.context, self.units
+        context.backend.scheduler.tidy(
+            context.running.batch_names(context.job.id, units.step.position, units.phase)
+        )
+
     def _submit(self, batches: Sequence[LiveBatch]) -> None:
         """Submit batches of one name."""
         context = self.units.context

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -110,6 +110,12 @@ class Scheduler(Protocol):
 
         Raises:
             HostUnreachable: The scheduler does not answer.
+        """
+
+    def tidy(self, names: Iterable[str]) -> None:
+        """Remove what submissions of these names have left outside of the folders of their jobs.
+
+        All their batches have ended, and none is started again.
         """
 
     def preview(self, submission: Submission) -> str | None:

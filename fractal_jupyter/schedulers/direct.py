@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,10 @@ class DirectScheduler:
             if pid is not None:
                 found[number] = {**identity(pid), "output": f"{batch}/{WORKER_LOG}"}
         return found
+
+    def tidy(self, names: Iterable[str]) -> None:
+        """Nothing: all is in the folders of jobs."""
+        del names
 
     def preview(self, submission: Submission) -> str | None:
         """Nothing: workers are started as they are."""

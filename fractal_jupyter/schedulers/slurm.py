@@ -12,12 +12,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from fractal_jupyter.engine.slurm_options import UnitOptions
 from fractal_jupyter.errors import (
     CommandTimeout,
     FractalError,
+    HostError,
     HostUnreachable,
     SchedulerError,
     SchedulerUnreachable,
@@ -256,7 +257,7 @@ class SlurmScheduler:
             path = f"{submission.folder}/payload-{token}"
             self._host.write_many({path: payload})
             return path
-        folder = f"{self._payloads_dir}/{token}"
+        folder = f"{self._payloads_dir}/{submission.name}-{token}"
         here = LocalHost()
         for path in (str(PurePosixPath(self._payloads_dir).parent), self._payloads_dir, folder):
             here.mkdir(path, mode=PASSABLE)
@@ -269,6 +270,17 @@ class SlurmScheduler:
             self._host.remove(path)
         else:
             LocalHost().remove(str(PurePosixPath(path).parent))
+
+    def tidy(self, names: Iterable[str]) -> None:
+        """Remove the payloads that lie where our host could not write; see `Scheduler.tidy`."""
+        if Capability.WRITE in self._host.capabilities:
+            return
+        for name in names:
+            for folder in Path(self._payloads_dir).glob(f"{name}-*"):
+                try:
+                    LocalHost().remove(str(folder))
+                except HostError as error:  # no reason to hold up the job
+                    log.warning("%s", error)
 
     def preview(self, submission: Submission) -> str | None:
         """The script that would be submitted, down to where the shell stops reading."""

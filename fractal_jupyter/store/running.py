@@ -364,6 +364,14 @@ class Running:
         with self._database.read() as connection:
             return connection.execute(query).scalar_one()
 
+    def batch_names(self, job_id: int, position: int, phase: str) -> set[str]:
+        """The names under which the batches of a phase were submitted."""
+        query = sa.select(batches.c.name).where(
+            batches.c.job_id == job_id, batches.c.step == position, batches.c.phase == phase
+        )
+        with self._database.read() as connection:
+            return set(connection.execute(query.distinct()).scalars())
+
     def batch_units(self, batch: BatchRecord) -> list[int]:
         """The indexes of the units of a batch."""
         query = sa.select(units.c.index).where(

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,18 @@ def test_what_travels_in_a_file_can_be_read_by_other_users(
     (payload,) = jobs.glob(".payloads/*/payload")
     folders = [jobs, jobs / ".payloads", payload.parent]
     assert [path.stat().st_mode & 0o777 for path in (*folders, payload)] == [0o711] * 3 + [0o644]
+
+
+def test_payloads_of_other_users_are_removed_when_no_batch_needs_them(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm, "SCRIPT_SHARE", 0.001)
+    asked = scheduler(cluster, host=foreign(cluster), payloads_dir=str(tmp_path))
+    for name in ("fractal-1-0-abcd", "fractal-1-0-abcd", "fractal-1-0-dcba"):
+        asked.submit(replace(submission(0), name=name))
+    asked.tidy({"fractal-1-0-abcd", "fractal-1-0-none"})
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith("fractal-1-0-dcba-")
 
 
 def test_through_sudo_jobs_must_be_seen_by_others(cluster: Cluster) -> None:

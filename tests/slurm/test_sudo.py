@@ -77,13 +77,15 @@ def test_cancel_ends_jobs_of_the_other_user(
 
 
 def test_batches_that_are_too_large_for_a_script_travel_in_a_file(
-    sudo_fractal: Fractal, user_folder: Path
+    sudo_fractal: Fractal, user_folder: Path, shared_folder: Path
 ) -> None:
     settings = {"fractal_jupyter.schedulers.slurm:SCRIPT_SHARE": 0.001}
     with other_supervisor(sudo_fractal._store, settings=settings) as process:
         wait_for_leader(sudo_fractal._store, process)
         job = sudo_fractal.submit("Toy Parallel", images(sudo_fractal, user_folder, 4)).wait(120)
     assert job.status == "done", job.error
+    # Everybody could read it who knew its name, so it is not kept.
+    assert not [*(shared_folder / "jobs" / ".payloads").iterdir()]
 
 
 def test_without_sudo_nothing_is_submitted(
