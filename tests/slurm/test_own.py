@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -249,11 +250,30 @@ def test_nothing_is_submitted_that_no_job_could_hold(
     assert not (shared_folder / "jobs").exists()
 
 
-def test_the_plan_shows_the_script(own_fractal: MakeFractal, shared_folder: Path) -> None:
-    fractal = own_fractal()
-    plan = fractal.plan("Toy Parallel", images(fractal, shared_folder, 10))
-    (phase,) = plan.steps[0].phases
+def test_the_plan_shows_the_very_script_that_is_submitted(
+    own_fractal: MakeFractal, shared_folder: Path
+) -> None:
+    """As SLURM has it, down to where the worker is started; but for what is unique to a job."""
+    fractal = own_fractal(options={"extra_lines": ["#SBATCH --comment=toys"]})
+    dataset = images(fractal, shared_folder, 10)
+    asked: dict[str, Any] = {
+        "meta": {"mem": 150, "time": "00:10:00", "extra_lines": ["#SBATCH --nice=7"]},
+        "worker_init": "export A='b c'\n# of the user's own",
+    }
+    (phase,) = fractal.plan("Toy Parallel", dataset, **asked).steps[0].phases
     assert phase.script is not None
-    assert "#SBATCH --array=0-" in phase.script
-    assert "#SBATCH --mem=" in phase.script
-    assert "import" not in phase.script
+    *planned, rest = phase.script.splitlines()
+    assert rest.startswith("# … what starts the worker")
+    assert "#SBATCH --nice=7" in planned
+    job = fractal.submit("Toy Parallel", dataset, **asked).wait(120)
+    assert job.status == "done", job.error
+    (array,) = arrays(job)
+    script = run("scontrol", "write", "batch_script", array, "-").splitlines()
+    assert script[len(planned)].startswith("exec ")
+    (name,) = {batch.name for batch in job._store.jobs.batches(job.id)}
+    (chdir,) = (line for line in planned if line.startswith("#SBATCH --chdir="))
+    folder = PurePosixPath(chdir.partition("=")[2]).parents[1]
+    unique = {"fractal-JOB-0-TOKEN": name, str(folder): str(job.folder)}
+    for here, there in unique.items():
+        planned = [line.replace(here, there) for line in planned]
+    assert script[: len(planned)] == planned
