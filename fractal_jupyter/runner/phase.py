@@ -179,7 +179,7 @@ class PhaseRun:
         return time.monotonic() - live.heartbeat[1] > SILENCE_SECONDS
 
     def _tell_to_end(self, live: LiveBatch, status: BatchStatus) -> None:
-        """Tell a worker to end; kill one that does not; do it by a claim where we cannot reach."""
+        """Tell a worker to end; have one that does not killed; by a claim where we cannot reach."""
         now = time.monotonic()
         scheduler = self.context.backend.scheduler
         if live.told_to_end is None:

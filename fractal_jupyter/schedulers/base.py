@@ -93,7 +93,10 @@ class Scheduler(Protocol):
         """
 
     def cancel(self, handles: Sequence[Handle], *, at_once: bool = False) -> None:
-        """Ask for batches to end, or end them without asking; `poll` says when they have."""
+        """Ask for batches to end, or end them without asking; `poll` says when they have.
+
+        Where a scheduler itself ends those that do not, both are the same.
+        """
 
     def find(
         self, name: str, folder: str, batches: Mapping[int, Handle | None], *, intended: bool

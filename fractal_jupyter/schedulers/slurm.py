@@ -348,7 +348,11 @@ class SlurmScheduler:
             time.sleep(INTENT_LOOK_SECONDS)
 
     def cancel(self, handles: Sequence[Handle], *, at_once: bool = False) -> None:
-        """Cancel array elements; SLURM tells their workers first, and kills them in the end."""
+        """Cancel array elements: SLURM tells their workers, and kills those that do not end.
+
+        It does so by itself, after the site's `KillWait`, and goes on until nothing of the job is
+        left. So `at_once` asks for nothing more: it only asks again, should SLURM not have heard.
+        """
         del at_once
         by_job: dict[int, list[int]] = defaultdict(list)
         for handle in handles:
