@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.errors import AlreadyExists, FileMissing, InUse, InvalidDocument
@@ -58,3 +59,27 @@ def test_a_dataset_with_jobs_stays(fractal: Fractal) -> None:
     fractal.jobs.remove(job.id)
     fractal.datasets.remove("plate")
     assert len(fractal.datasets.list()) == 0
+
+
+def test_a_long_list_is_shown_by_its_ends(fractal: Fractal) -> None:
+    dataset = fractal.datasets.create("plate", zarr_dir="/data")
+    database = fractal._store.database
+    with database.write() as connection:
+        connection.execute(
+            sa.text(
+                "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999) "
+                "INSERT INTO images (dataset_id, zarr_url, attributes, types) "
+                "SELECT :key, printf('/data/%06d.zarr', i), '{}', '{}' FROM n"
+            ),
+            {"key": dataset._record.id},
+        )
+    asked: list[str] = []
+    sa.event.listen(database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    html = dataset.images._repr_html_()
+    assert "100,000 images" in html
+    assert ["000004.zarr" in html, "000005.zarr" in html] == [True, False]
+    assert ["099994.zarr" in html, "099995.zarr" in html] == [False, True]
+    assert len(html) < 100_000
+    selects = [statement for statement in asked if statement.startswith("SELECT")]
+    assert len(selects) == 3
+    assert all("count(" in statement or "LIMIT" in statement for statement in selects)

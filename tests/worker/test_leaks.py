@@ -48,7 +48,7 @@ def is_forker(pid: int, worker: int) -> bool:
 def test_thousands_of_units_leave_nothing(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    count = 4_000
+    count = 10_000
     batch = write_batch(tmp_path / "batch", [sys.executable, script], count)
     process = batch.start()
 
@@ -70,5 +70,5 @@ def test_thousands_of_units_leave_nothing(tmp_path: Path) -> None:
     assert {end["status"] for end in result.ends.values()} == {"done"}
     assert not is_alive(forker)
     assert len(list(batch.attempt().rglob("*"))) < 10
-    for unit in (0, 2_000, 3_999):
+    for unit in (0, 5_000, 9_999):
         assert result.log(unit).decode() == f"unit {{'zarr_url': '/data/{unit}.zarr'}}\n"

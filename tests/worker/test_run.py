@@ -358,3 +358,23 @@ def test_huge_outputs_are_recorded(tmp_path: Path) -> None:
     assert len(result.ends[1]["output"]["list"]) == 200_000
     text = json.dumps(result.ends[0]["output"])
     assert len(text) > 6_000_000
+
+
+EXPENDABLE = """
+def facts(pid):
+    with open("/proc/%s/oom_score_adj" % pid) as file, open("/proc/%s/status" % pid) as status:
+        return file.read().strip(), status.read().split("PPid:")[1].split()[0]
+
+own, parent = facts("self")
+above, grandparent = facts(parent)
+finish([own, above, facts(grandparent)[0]])
+"""
+
+
+@both
+def test_units_are_the_first_to_go_when_memory_runs_out(tmp_path: Path, warm: bool) -> None:
+    ours = Path("/proc/self/oom_score_adj").read_text().strip()
+    result = run(tmp_path, EXPENDABLE, 4, warm=warm)
+    assert result.warm is warm
+    # the unit; the process that it was forked from, or the worker; the worker, or this process
+    assert [end["output"] for end in result.ends.values()] == [["1000", ours, ours]] * 4
