@@ -28,9 +28,10 @@ ACCOUNTING_COMMAND: Final = (
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "SLURM_BITSTR_LEN": "0",
     "SLURM_TIME_FORMAT": "standard",
+    "TZ": "UTC0",
     "LC_ALL": "C.UTF-8",
 }
-"""What both need: else lists of array elements are cut, and times have any form."""
+"""What both need: else lists of elements are cut, and times have any form, and no zone."""
 
 _DEFAULT_SCRIPT_BYTES: Final = 4 * 1024 * 1024
 _DEFAULT_ARRAY_SIZE: Final = 1001
@@ -161,7 +162,7 @@ class JobId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
-    """A row of `squeue`; times are local times of the cluster, `2026-11-23T04:02:30`."""
+    """A row of `squeue`; times are in UTC, `2026-11-23T04:02:30`."""
 
     id: JobId
     state: str
@@ -232,7 +233,7 @@ class AccountingRow:
         cancelled_by: The number of the user who cancelled it.
         exit_code: Of the job script; None when there is none.
         signal: That ended the job script; None when there is none.
-        start: When it began, in local time of the cluster.
+        start: When it began, in UTC.
         end: When it ended.
         seconds: How long it ran.
         requested_memory: Bytes per node; None when it is not known.

@@ -91,12 +91,14 @@ class Snapshot:
         rows: The rows of `squeue` by id of the job; or why there are none.
         accounting: What `sacct` said of elements that are over.
         vanished: Elements that were cancelled before they began: of these SLURM keeps no record.
+        users: Names of the cluster's users who have cancelled something, by number.
     """
 
     asked: float
     rows: Mapping[int, Sequence[QueueRow]] | Unreadable
     accounting: Mapping[Key, AccountingRow] = field(default_factory=dict)
     vanished: frozenset[Key] = frozenset()
+    users: Mapping[int, str] = field(default_factory=dict)
 
     def names(self, job: int) -> bool:
         """Whether `squeue` said anything of a job."""
@@ -140,6 +142,7 @@ class SlurmWatch:
         self._remembers = 0.0
         self._waiting: dict[Key, float] = {}
         self._vanished: frozenset[Key] = frozenset()
+        self._users: dict[int, str] = {}
         self._condition = threading.Condition()
         self._snapshot: Snapshot | None = None
         self._asking_since: float | None = None
@@ -231,7 +234,7 @@ class SlurmWatch:
             and _is_over(snapshot.row(*key))
         ]
         known = {**snapshot.accounting, **self._ask_accounting(over)}
-        return Snapshot(asked, by_job, known, vanished)
+        return Snapshot(asked, by_job, known, vanished, self._named(known.values()))
 
     def _find_vanished(self, snapshot: Snapshot, watched: Sequence[Key]) -> frozenset[Key]:
         """Find elements that were waiting a moment ago, and are not there any more.
@@ -282,6 +285,18 @@ class SlurmWatch:
             if row.id.job == job and row.id.names(element) and row.state in ENDED
         }
 
+    def _named(self, rows: Iterable[AccountingRow]) -> Mapping[int, str]:
+        """Ask for the names of those who have cancelled something: a cluster's users are its own.
+
+        Who has no name there, or none that can be asked for, is left out.
+        """
+        uids = {row.cancelled_by for row in rows if row.cancelled_by is not None}
+        for uid in uids - self._users.keys():
+            result = self._run(["id", "-nu", str(uid)])
+            if isinstance(result, CommandResult) and result.exit_code == 0:
+                self._users[uid] = result.text.strip()
+        return dict(self._users)
+
     def _run(self, argv: Iterable[str]) -> CommandResult | Unreadable:
         words = ["env", *(f"{name}={value}" for name, value in ENVIRONMENT.items()), *argv]
         try:
@@ -329,23 +344,23 @@ def _told(watched: Watched, snapshot: Snapshot, *, accounting: bool) -> BatchSta
     over = snapshot.accounting.get(key)
     if row is None:
         if key in snapshot.vanished:
-            return _ended(watched, LastWords(id=watched.id, state="CANCELLED"))
+            return _ended(watched, LastWords(id=watched.id, state="CANCELLED"), snapshot.users)
         if over is None:
             return BatchStatus(
                 BatchState.OUT_OF_SIGHT, f"SLURM knows nothing of job {watched} any more"
             )
-        return _ended(watched, over)
+        return _ended(watched, over, snapshot.users)
     if row.state in PENDING:
         return BatchStatus(BatchState.PENDING, pending_words(row.reason, row.start))
     if row.state in RUNNING:
         return BatchStatus(BatchState.RUNNING)
     if row.state in ENDED:
-        end = _ended(watched, over or row)
+        end = _ended(watched, over or row, snapshot.users)
         return replace(end, began=True) if accounting and over is None else end
     return BatchStatus(BatchState.UNKNOWN, f"SLURM says of job {watched} that it is {row.state}")
 
 
-def _ended(watched: Watched, row: Row) -> BatchStatus:
+def _ended(watched: Watched, row: Row, users: Mapping[int, str]) -> BatchStatus:
     began = bool(row.nodes) or row.state not in ("CANCELLED", "FAILED")
     if isinstance(row, AccountingRow) and row.exit_code in OF_THE_SHELL:
         began = False
@@ -356,7 +371,7 @@ def _ended(watched: Watched, row: Row) -> BatchStatus:
             mem_mb=watched.mem_mb,
             time_limit=watched.time_limit,
             worker_ran=worker_ran,
-            user_name=user_name,
+            user_name=users.get,
         )
         return BatchStatus(BatchState.ENDED, end.reason, end.problem, began=began)
 
@@ -365,18 +380,6 @@ def _ended(watched: Watched, row: Row) -> BatchStatus:
     if row.state == "COMPLETED":
         return BatchStatus(BatchState.ENDED, before_start=before_start)
     return replace(ran, before_start=before_start)
-
-
-def user_name(uid: int) -> str | None:
-    """The name of a user of this machine."""
-    try:
-        import pwd
-    except ImportError:  # Windows
-        return None
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return None
 
 
 def _is_over(row: QueueRow | None) -> bool:

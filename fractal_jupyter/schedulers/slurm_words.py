@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from fractal_jupyter.schedulers.slurm_output import (
@@ -167,14 +168,19 @@ def pending_words(reason: str | None, expected_start: str | None = None) -> str:
 
     Args:
         reason: SLURM's word for it; what is not known here is passed on as it is.
-        expected_start: The time of `squeue`, such as `2026-11-23T04:02:30`.
+        expected_start: The time of `squeue` in UTC, such as `2026-11-23T04:02:30`; it is told in
+            the time of this machine, since that of the cluster may be another one.
     """
     words = _waits_for(reason) if reason else "waiting"
     known = reason is None or words == reason
     text = words if known else f"{words} ({reason})"
     if expected_start is None:
         return text
-    return f"{text}; expected to start at {expected_start.replace('T', ' ')}"
+    try:
+        start = datetime.fromisoformat(expected_start).replace(tzinfo=UTC).astimezone()
+    except ValueError:
+        return text
+    return f"{text}; expected to start at {start:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _waits_for(reason: str) -> str:

@@ -32,6 +32,7 @@ class Cluster:
     def __init__(self) -> None:
         self.queue = FakeOutcome()
         self.accounting = FakeOutcome()
+        self.users = {"0": "root"}
         self.config = (DATA / "scontrol" / "config.txt").read_bytes()
         self.submit: Callable[[FakeCall], FakeOutcome] = lambda call: FakeOutcome(stdout=b"7\n")
         self.host = FakeHost(
@@ -45,6 +46,9 @@ class Cluster:
         )
 
     def _env(self, call: FakeCall) -> FakeOutcome:
+        if "id" in call.argv:
+            name = self.users.get(call.argv[-1])
+            return FakeOutcome(stdout=f"{name}\n".encode()) if name else FakeOutcome(1)
         return self.queue if "squeue" in call.argv else self.accounting
 
     def count(self, program: str) -> int:
@@ -450,14 +454,37 @@ def test_a_controller_that_hangs_holds_up_nobody(
     assert status.state is BatchState.RUNNING
 
 
-def test_what_waits_says_why(cluster: Cluster) -> None:
+def test_what_waits_says_why(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cluster is asked for UTC, and may be anywhere: told is the time of this machine."""
+    monkeypatch.setenv("TZ", "CET-1")
+    time.tzset()
     cluster.queued("7_[0-3]|PENDING|Resources|2026-11-24T10:00:00|N/A||alice|x")
     (status,) = watch(cluster).statuses([watched(7, 2)])
     assert status.state is BatchState.PENDING
     assert status.reason == (
         "waiting for processors, memory or nodes to become free (Resources); expected to start at "
-        "2026-11-24 10:00:00"
+        "2026-11-24 11:00:00 CET"
     )
+    assert "TZ=UTC0" in cluster.host.calls[-1].argv
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_who_cancels_is_named_as_the_cluster_names_them(cluster: Cluster) -> None:
+    """Numbers of users mean others on this machine than behind SSH."""
+    cluster.users = {"1": "anna"}
+    row = "CANCELLED by {}|0:15|2026-11-23T04:06:14|2026-11-23T04:06:24|10|200M||60|node1|alice|x"
+    cells = [f"7_{element}|{row.format(uid)}\n" for element, uid in enumerate((1, 1, 7, 0))]
+    cluster.accounting = FakeOutcome(stdout="".join(cells).encode())
+    cluster.queued(*(f"7_{element}|CANCELLED|None|N/A|N/A|node1|alice|x" for element in range(4)))
+    asked = watch(cluster)
+    statuses = asked.statuses([watched(7, element) for element in range(4)])
+    by = [(status.reason or "").partition(" was cancelled by ")[2] for status in statuses]
+    assert [words.partition(";")[0] for words in by] == [
+        *("anna", "anna", "the user with number 7", "root")
+    ]
+    asked.statuses([watched(7, 0)])
+    assert sum(call.argv[-3:] == ("id", "-nu", "1") for call in cluster.host.calls) == 1
 
 
 def test_accounting_says_more_of_what_has_ended_than_the_queue(cluster: Cluster) -> None:
