@@ -13,6 +13,7 @@ from fractal_jupyter.engine.arguments import route_arguments, validate_arguments
 from fractal_jupyter.engine.filters import (
     parse_attribute_filters,
     parse_type_filters,
+    select,
     select_inputs,
     step_type_filter,
 )
@@ -24,7 +25,7 @@ from fractal_jupyter.errors import (
     NotAllowed,
 )
 from fractal_jupyter.models.documents import problems_in
-from fractal_jupyter.models.images import Image, Scalar
+from fractal_jupyter.models.images import Scalar
 from fractal_jupyter.models.manifest import TaskEntry
 from fractal_jupyter.models.problems import listing
 from fractal_jupyter.models.profile import parse_profile
@@ -193,7 +194,8 @@ def prepare(store: Store, request: JobRequest) -> PreparedJob:
     groups = {each.group.id: each.group for each in used.values()}
     check_environments(groups.values(), backend.host, request.profile.name)
     _check_first_images(
-        store.datasets.images(request.dataset.id),
+        store,
+        request.dataset,
         steps[0],
         type_filters=type_filters,
         attribute_filters=attribute_filters,
@@ -382,22 +384,33 @@ def _without_schemas(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_first_images(
-    images: Sequence[Image],
+    store: Store,
+    dataset: DatasetRecord,
     step: Mapping[str, Any],
     *,
     type_filters: Mapping[str, bool],
     attribute_filters: Mapping[str, Sequence[Scalar]],
 ) -> None:
+    """Raise `ImageListError` when the first step has nothing to work on."""
     entry = TaskEntry.model_validate(step["request"]["entry"])
+    type_filter = step_type_filter(
+        running=type_filters,
+        input_types=entry.input_types,
+        step_filters=step["request"]["type_filters"],
+    )
+    if entry.is_converter:
+        return
+    # One is enough; to read a hundred thousand takes seconds, which only an error is worth.
+    some, _ = store.datasets.image_page(
+        dataset.id, type_filters=type_filter, attribute_filters=attribute_filters, limit=1
+    )
+    if select(some, type_filter=type_filter, attribute_filters=attribute_filters):
+        return
     select_inputs(
-        images,
+        store.datasets.images(dataset.id),
         task_name=entry.name,
         task_type=entry.type,
-        type_filter=step_type_filter(
-            running=type_filters,
-            input_types=entry.input_types,
-            step_filters=step["request"]["type_filters"],
-        ),
+        type_filter=type_filter,
         attribute_filters=attribute_filters,
     )
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from fractal_jupyter import Fractal
-from fractal_jupyter.errors import InvalidArguments, InvalidDocument
+from fractal_jupyter.errors import ImageListError, InvalidArguments, InvalidDocument
+from fractal_jupyter.runner import submission
 from tests.toy import make_dataset
 
 
@@ -58,3 +59,27 @@ def test_one_is_not_several(fractal: Fractal) -> None:
     assert repr(dataset) == "<Dataset 'plate', 1 image in /data>"
     with pytest.raises(IndexError, match="The dataset has 1 image;"):
         dataset.images[1]
+
+
+def test_of_a_long_list_a_submission_reads_one_image_that_it_can_work_on(
+    fractal: Fractal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values: list[Any] = ["a", 1, True, "b"]
+    dataset = fractal.datasets.create("plate", zarr_dir="/data")
+    dataset.add_images(
+        {"zarr_url": f"/data/{n}.zarr", "attributes": {"value": value}}
+        for n, value in enumerate(values)
+    )
+    for value in values:  # some databases take 1 for true: then all are looked at
+        prepare(fractal, attribute_filters={"value": [value]})
+    with pytest.raises(ImageListError, match="no image"):
+        prepare(fractal, attribute_filters={"value": ["c"]})
+    monkeypatch.setattr(type(fractal._store.datasets), "images", None)
+    prepare(fractal)
+    prepare(fractal, attribute_filters={"value": ["b"]})
+
+
+def prepare(fractal: Fractal, **options: Any) -> None:
+    """Do what a submission does before it starts anything."""
+    request = fractal._request("Toy Parallel", "plate", single={}, profile=None, **options)
+    submission.prepare(fractal._store, request)
