@@ -70,7 +70,7 @@ class Slurm:
             value() {{ sed -n "s/^#SBATCH --$1=//p" '{folder}/script' | tr -d '"'; }}
             output=$(value output | sed s/%A_%a/7_0/)
             value job-name > '{folder}/name-7'
-            setsid /bin/bash "$2" >"$output" 2>&1 </dev/null &
+            setsid /bin/bash '{folder}/script' >"$output" 2>&1 </dev/null &
             echo $! > '{folder}/pid-7'
             echo 7
             """,
