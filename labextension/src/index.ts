@@ -69,7 +69,7 @@ function activate(
   const { commands, serviceManager, shell } = app;
   const fractal: IFractal = {
     api: new Api(serviceManager.serverSettings),
-    changes: new Changes(serviceManager.events),
+    changes: new Changes(serviceManager.serverSettings),
     commands,
     profile: new ActiveProfile(state),
     open: view => void commands.execute(CommandIDs.open, argumentsOf(view))
@@ -149,6 +149,7 @@ function addViews(
           unit: { type: 'integer', description: 'The unit to choose in a job.' },
           activity: { type: 'integer', description: 'The collection to show.' },
           given: { type: 'object', description: 'What the form of a collection begins with.' },
+          filled: { type: 'object', description: 'What was filled in of a form since.' },
           resource: { type: 'integer', description: 'That of a new profile.' },
           title: { type: 'string' }
         }

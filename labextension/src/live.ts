@@ -1,13 +1,17 @@
 /** What is shown is fetched again when the server tells that it has changed. */
 
-import { Event } from '@jupyterlab/services';
+import { URLExt } from '@jupyterlab/coreutils';
+import { ServerConnection } from '@jupyterlab/services';
 import { Poll } from '@lumino/polling';
 import { ISignal, Signal } from '@lumino/signaling';
 import { useEffect, useMemo, useRef, useState } from 'react';
 
 const SCHEMA = 'https://events.fractal-jupyter/changes/v1';
-/** Nobody tells what was missed while the connection was down, so everything is read again. */
+/** Where not even the browser knows that it hears nothing any more, everything is read again. */
 const ANYWAY_MS = 60_000;
+/** How long to wait before listening again; twice as long each time it was in vain. */
+const AGAIN_MS = 1_000;
+const AGAIN_AT_MOST_MS = 16_000;
 
 export type Kind =
   | 'resource'
@@ -24,14 +28,15 @@ export interface IChange {
   id: number | null;
 }
 
-/** What has changed in the store; null when anything may have. */
+/**
+ * What has changed in the store; null when anything may have.
+ *
+ * JupyterLab's own stream of events does not tell when it was interrupted, so this listens by
+ * itself: once it hears the server again, which may be another one by then, all is read again.
+ */
 export class Changes {
-  constructor(events: Event.IManager) {
-    events.stream.connect((_, event) => {
-      if (event.schema_id === SCHEMA) {
-        this._told.emit(event.changes as unknown as IChange[]);
-      }
-    });
+  constructor(private readonly settings: ServerConnection.ISettings) {
+    this.listen();
     this._poll = new Poll({
       factory: async () => {
         // The first time is at once, when everything is being read anyway.
@@ -54,6 +59,30 @@ export class Changes {
 
   /** Have everything that is shown read again. */
   everything = () => this._told.emit(null);
+
+  /** Listen to the server, and again when it is not heard any more. */
+  private listen(interrupted = false, pause = AGAIN_MS): void {
+    const { appendToken, token, WebSocket, wsUrl } = this.settings;
+    const query = appendToken && token ? `?token=${encodeURIComponent(token)}` : '';
+    const socket = new WebSocket(URLExt.join(wsUrl, 'api/events/subscribe') + query);
+    let rest = pause;
+    socket.onopen = () => {
+      rest = AGAIN_MS;
+      if (interrupted) {
+        this.everything();
+      }
+    };
+    socket.onmessage = message => {
+      const event = JSON.parse(message.data);
+      if (event.schema_id === SCHEMA) {
+        this._told.emit(event.changes as IChange[]);
+      }
+    };
+    socket.onclose = () => {
+      const next = Math.min(2 * rest, AGAIN_AT_MOST_MS);
+      window.setTimeout(() => this.listen(true, next), rest);
+    };
+  }
 
   private begun = false;
   private readonly _poll: Poll;

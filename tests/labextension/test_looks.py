@@ -16,11 +16,11 @@ AXE = ROOT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
 
-def findings(page: Page) -> list[str]:
-    """What axe says of everything of Fractal that is seen."""
+def findings(page: Page, *parts: str) -> list[str]:
+    """What axe says of parts of the page; by default, of all of Fractal that is seen."""
     if page.evaluate("typeof axe") == "undefined":
         page.add_script_tag(path=str(AXE))
-    shown = [".fj-panel", ".fj-view"]
+    shown = list(parts) or [".fj-panel", ".fj-view"]
     result: dict[str, Any] = page.evaluate("shown => axe.run({include: shown})", shown)
     return [
         f"{found['id']}: {node['html'][:200]} ({node['failureSummary']})"
@@ -30,7 +30,8 @@ def findings(page: Page) -> list[str]:
 
 
 def open_rich_form(page: Page) -> None:
-    show_panel(page).get_by_role("button").filter(has_text="Rich").first.click()
+    tasks = show_panel(page).get_by_role("region", name="Tasks")
+    tasks.get_by_role("button").filter(has_text="Rich").first.click()
     form = view(page)
     form.get_by_role("button", name="Set: sizes").click()
     form.get_by_role("button", name="Set: names").click()
