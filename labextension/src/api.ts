@@ -233,6 +233,22 @@ export interface IJob extends IJobSummary {
   code: string;
 }
 
+/** What a step of a job ran in. */
+export interface IEnvironment {
+  package: string;
+  version: string | null;
+  origin: string;
+  /** Null where it is not known. */
+  lock: {
+    digest: string;
+    python: string;
+    platform: string;
+    distributions: { name: string; version: string; url: string | null }[];
+  } | null;
+  /** Of a source folder: its state. */
+  source: { digest?: string; commit?: string; dirty?: boolean } | null;
+}
+
 export interface IUnit {
   index: number;
   step: number;
@@ -261,12 +277,24 @@ export interface ITimeline {
   now: number;
 }
 
+/** One phase of a step that would run; null where only the step before can tell. */
+export interface IPlannedPhase {
+  name: 'non_parallel' | 'parallel';
+  units: number | null;
+  batches: number[] | null;
+  side_by_side: number | null;
+  /** What would be submitted to a scheduler that takes scripts. */
+  script: string | null;
+}
+
 export interface IPlan {
+  name: string;
   steps: {
     position: number;
     task: string;
+    type_filter: Record<string, boolean>;
     images: number | null;
-    phases: { name: string; units: number | null; batches: number[] | null }[];
+    phases: IPlannedPhase[];
   }[];
 }
 
@@ -280,8 +308,8 @@ export interface IJobsPage extends IPage<IJobSummary> {
   counts: Partial<Record<JobStatus, number>>;
 }
 
-/** Either a task with its arguments, or a workflow. */
-export interface ISubmission {
+/** Either a task with its arguments, or a workflow; and its options as they were filled in. */
+export interface ISubmission extends Json {
   task_id?: number;
   workflow_id?: number;
   dataset_id: number;
@@ -345,11 +373,13 @@ export class Api {
   updates = (workflow: number, profile?: number) =>
     this.items<IUpdate>(`workflows/${workflow}/updates`, { profile_id: profile });
   datasets = () => this.items<IDataset>('datasets');
-  /** The last ones, the newest first; all, or those of a task group. */
-  activities = async (query: { limit: number; task_group?: number }) =>
+  /** The last ones, the newest first; all, or those of a task group, or of some statuses. */
+  activities = async (query: { limit: number; task_group?: number; status?: ActivityStatus[] }) =>
     (await this.get<IPage<IActivity>>('activities', query)).items;
   activity = (id: number) => this.get<IActivity>(`activities/${id}`);
   job = (id: number) => this.get<IJob>(`jobs/${id}`);
+  environment = (job: number, step: number) =>
+    this.get<IEnvironment>(`jobs/${job}/steps/${step}/environment`);
   jobs = (query: { limit: number; before?: number | null; status?: string }) =>
     this.get<IJobsPage>('jobs', query);
   units = (job: number, query: { limit: number; offset: number; status: string[]; step?: number }) =>
@@ -367,7 +397,7 @@ export class Api {
     this.put<IResource>(`resources/${resource.id}`, { document: resource.document, warm });
   trust = (profile: number, fingerprint: string) =>
     this.post<unknown>(`profiles/${profile}/trust`, { fingerprint });
-  remove = (noun: Noun | 'workflow' | 'dataset', id: number) => this.delete(`${noun}s/${id}`);
+  remove = (noun: Noun | 'workflow' | 'dataset' | 'job', id: number) => this.delete(`${noun}s/${id}`);
   check = (noun: Noun, id: number, dataset?: number) =>
     this.post<IActivity>(`${noun}s/${id}/check`, { dataset_id: dataset });
 

@@ -192,15 +192,17 @@ function placeholder(node: INode): string | undefined {
 }
 
 function Text(props: IInputProps): JSX.Element {
-  const { node, value, change } = props;
-  return (
-    <input
-      {...props.about}
-      type="text"
-      placeholder={placeholder(node)}
-      value={typeof value === 'string' ? value : ''}
-      onChange={event => change(event.target.value === '' ? undefined : event.target.value)}
-    />
+  const { node, change } = props;
+  const given = {
+    ...props.about,
+    placeholder: placeholder(node),
+    value: typeof props.value === 'string' ? props.value : '',
+    onChange: (event: { target: { value: string } }) => change(event.target.value || undefined)
+  };
+  return node.schema.format === 'lines' ? (
+    <textarea {...given} rows={3} spellCheck={false} />
+  ) : (
+    <input {...given} type="text" />
   );
 }
 

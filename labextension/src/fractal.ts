@@ -3,16 +3,24 @@
 import { CommandRegistry } from '@lumino/commands';
 import { createContext, useContext } from 'react';
 
-import { Api } from './api';
+import { Api, Json } from './api';
 import type { ICollectGiven } from './kinds';
 import { Changes } from './live';
 import { ActiveProfile } from './profile';
+
+/** What was filled in where something is submitted. */
+export interface IFilled {
+  /** Of a task, the arguments of each part. */
+  args?: Record<string, Json>;
+  options?: Json;
+  dataset?: number;
+}
 
 /** What a main-area view shows; enough to open it again after a reload. */
 export type View =
   /** `unit` is the one that is chosen in the job. */
   | { view: 'job'; id: number; unit?: number; title?: string }
-  | { view: 'task'; id: number; title?: string }
+  | { view: 'task'; id: number; filled?: IFilled; title?: string }
   /** `given` is what the form begins with, `filled` what it was changed to since. */
   | {
       view: 'collect';
@@ -24,7 +32,7 @@ export type View =
   | { view: 'task_group'; id: number; title?: string }
   | { view: 'activity'; id: number; title?: string }
   | { view: 'clean'; title?: string }
-  | { view: 'workflow'; id?: number; title?: string }
+  | { view: 'workflow'; id?: number; filled?: IFilled; title?: string }
   | { view: 'resource'; id?: number; title?: string }
   /** `resource` is that of a new one. */
   | { view: 'profile'; id?: number; resource?: number; title?: string };

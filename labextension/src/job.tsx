@@ -6,10 +6,11 @@ import React, { useEffect, useRef, useState } from 'react';
 import { IJob, IStep, IUnit, Json } from './api';
 import { soFar, useAge, useClock } from './clock';
 import { IRefusal, refusalOf } from './draft';
-import { Form } from './form';
+import { RanIn } from './environment';
 import { useFractal } from './fractal';
 import { useFetched } from './live';
 import { Log } from './log';
+import { Needs } from './needs';
 import { ActionButton, CodeCell, Problem, Progress, Status } from './parts';
 import { useReveal } from './reveal';
 import { IReveal, TIMELINE_REST, Timeline } from './timeline';
@@ -27,6 +28,8 @@ export function JobView(props: {
   unit?: number;
   /** Called with the unit that was chosen. */
   chose: (unit: number) => void;
+  /** Called when the job was removed here. */
+  removed: () => void;
 }): JSX.Element {
   const { api, changes } = useFractal();
   const about = { kinds: ['job' as const], id: props.id };
@@ -63,7 +66,7 @@ export function JobView(props: {
       <Problem text={error} />
       {job && (
         <>
-          <Head job={job} age={age} />
+          <Head job={job} age={age} removed={props.removed} />
           <Steps steps={job.steps} age={age} />
           <Timeline
             job={job}
@@ -84,6 +87,7 @@ export function JobView(props: {
             reveal={reveal}
           />
           {choice && <Unit job={job} choice={choice} />}
+          <RanIn job={job} />
           <details className="fj-fold">
             <summary>The cell that submits the same</summary>
             <CodeCell code={job.code} label="The cell that submits the same" />
@@ -94,7 +98,7 @@ export function JobView(props: {
   );
 }
 
-function Head(props: { job: IJob; age: number }): JSX.Element {
+function Head(props: { job: IJob; age: number; removed: () => void }): JSX.Element {
   const { api, changes } = useFractal();
   const { job } = props;
   const [asking, setAsking] = useState(false);
@@ -127,6 +131,21 @@ function Head(props: { job: IJob; age: number }): JSX.Element {
     await api.retry(job.id);
     changes.everything();
   };
+  const remove = async () => {
+    const answer = await showDialog({
+      title: 'Remove this job?',
+      body:
+        'Its record, its logs and its folder are removed. The images that it has made stay, and ' +
+        'so does the list of images of its dataset. What belongs to another user, through sudo, ' +
+        'stays as well.',
+      buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: 'Remove' })]
+    });
+    if (answer.button.accept) {
+      await api.remove('job', job.id);
+      changes.everything();
+      props.removed();
+    }
+  };
   return (
     <div className="fj-head">
       <div className="fj-line">
@@ -143,6 +162,7 @@ function Head(props: { job: IJob; age: number }): JSX.Element {
               action={cancel}
             />
           )}
+          {over && <ActionButton danger label="Remove…" action={remove} />}
           {canRetry && (
             <>
               <ActionButton main label="Retry" title="Run again what did not succeed" action={retry} />
@@ -169,13 +189,9 @@ function Head(props: { job: IJob; age: number }): JSX.Element {
   );
 }
 
-/** What is asked for most; the rest is folded. */
-const MOST_WANTED = ['mem', 'cpus_per_task', 'parallel_tasks_per_job', 'time'];
-
 /** Retries a job with other needs of its units. */
 function RetryWith(props: { job: IJob; done: () => void }): JSX.Element {
   const { api, changes } = useFractal();
-  const { value: schemas, error } = useFetched(changes, { kinds: [] }, api.schemas, []);
   const [meta, setMeta] = useState<Json>({});
   const [refused, setRefused] = useState<IRefusal | null>(null);
   const retry = async () => {
@@ -187,39 +203,19 @@ function RetryWith(props: { job: IJob; done: () => void }): JSX.Element {
       setRefused(refusalOf(reason));
     }
   };
-  const fields = Object.keys((schemas?.meta.properties as Json | undefined) ?? {});
-  const form = (hidden: string[]) => (
-    <Form
-      schema={schemas!.meta}
-      path="meta"
-      value={meta}
-      change={setMeta}
-      problems={refused?.fields ?? []}
-      hidden={hidden}
-    />
-  );
   return (
     <section className="fj-nest" aria-label="Retry with">
       <p className="fj-help">For what is run again, and for the steps that are left.</p>
-      <Problem text={error} />
-      {schemas && (
-        <>
-          {form(fields.filter(name => !MOST_WANTED.includes(name)))}
-          <details>
-            <summary>More</summary>
-            {form(MOST_WANTED)}
-          </details>
-          <Problem text={refused?.message} />
-          <div>
-            <ActionButton
-              main
-              label="Retry with these"
-              disabled={!Object.keys(meta).length}
-              action={retry}
-            />
-          </div>
-        </>
-      )}
+      <Needs value={meta} change={setMeta} problems={refused?.fields ?? []} />
+      <Problem text={refused?.message} />
+      <div>
+        <ActionButton
+          main
+          label="Retry with these"
+          disabled={!Object.keys(meta).length}
+          action={retry}
+        />
+      </div>
     </section>
   );
 }

@@ -1,24 +1,46 @@
 /** Where something is submitted, and what would run: the same for tasks and for workflows. */
 
-import React, { useState } from 'react';
+import React, { useRef, useState } from 'react';
 
-import { IPlan, ISubmission } from './api';
+import { IPlan, IPlannedPhase, ISubmission } from './api';
 import { DatasetChooser } from './dataset';
 import { IRefusal, refusalOf } from './draft';
-import { useFractal } from './fractal';
+import { IFilled, useFractal } from './fractal';
 import { useFetched } from './live';
+import { Options, atItsOption, filledIn } from './options';
 import { ProfileChooser } from './panel';
-import { ActionButton, Problem } from './parts';
+import { ActionButton, CodeCell, Problem } from './parts';
 import { useProfiles } from './profile';
 import { useReveal } from './reveal';
-import { counted, jobTitle, printable } from './words';
+import { counted, jobTitle, printable, typesWords } from './words';
 
 export interface ISubmitting {
   /** Chooses the profile and the dataset. */
   where: JSX.Element;
-  /** Buttons, and what the server answers. */
+  /** Options, buttons, and what the server answers. */
   actions: JSX.Element;
   refused: IRefusal | null;
+}
+
+export interface IFilling {
+  filled: IFilled;
+  /** Fill in more, given what is filled in so far. */
+  fill: (more: (before: IFilled) => IFilled) => void;
+}
+
+/** What is filled in, beginning with what was; `keep` is told of each change. */
+export function useFilled(kept: {
+  filled: IFilled | undefined;
+  keep: (filled: IFilled) => void;
+}): IFilling {
+  const [filled, setFilled] = useState(kept.filled ?? {});
+  const latest = useRef(filled);
+  const fill = (more: (before: IFilled) => IFilled) => {
+    latest.current = { ...latest.current, ...more(latest.current) };
+    setFilled(latest.current);
+    kept.keep(latest.current);
+  };
+  return { filled, fill };
 }
 
 /**
@@ -28,27 +50,32 @@ export interface ISubmitting {
  * @param first - What has to be done before it can be submitted, in words.
  */
 export function useSubmission(
-  what: Omit<ISubmission, 'dataset_id' | 'profile_id'>,
+  what: Partial<ISubmission>,
+  { filled, fill }: IFilling,
   first: string | null = null
 ): ISubmitting {
   const { api, changes, open } = useFractal();
   const { active } = useProfiles();
   const datasets = useFetched(changes, { kinds: ['dataset'] }, api.datasets, []);
-  const [chosen, setChosen] = useState<number | null>(null);
+  const resources = useFetched(changes, { kinds: ['resource'] }, api.resources, []);
   const [plan, setPlan] = useState<IPlan | null>(null);
   const [refused, setRefused] = useState<IRefusal | null>(null);
 
   const all = datasets.value ?? [];
-  const dataset = all.find(one => one.id === chosen) ?? (all.length === 1 ? all[0] : undefined);
+  const dataset =
+    all.find(one => one.id === filled.dataset) ?? (all.length === 1 ? all[0] : undefined);
+  const kind = resources.value?.find(one => one.id === active?.resource_id)?.type;
+  const single = 'task_id' in what;
+  const options = filledIn(filled.options ?? {}, kind, single);
   const answer = useReveal<HTMLDivElement>(plan ?? refused);
   const missing = first ?? (dataset ? null : 'Choose a dataset first.');
   const attempt = async (act: (submission: ISubmission) => Promise<void>) => {
     setPlan(null);
     setRefused(null);
     try {
-      await act({ ...what, dataset_id: dataset!.id, profile_id: active?.id });
+      await act({ ...what, ...options, dataset_id: dataset!.id, profile_id: active?.id });
     } catch (reason) {
-      setRefused(refusalOf(reason));
+      setRefused(atItsOption(refusalOf(reason), options));
     }
   };
   const where = (
@@ -59,7 +86,7 @@ export function useSubmission(
         error={datasets.error}
         chosen={dataset}
         choose={id => {
-          setChosen(id);
+          fill(() => ({ dataset: id ?? undefined }));
           setPlan(null);
         }}
       />
@@ -67,6 +94,14 @@ export function useSubmission(
   );
   const actions = (
     <>
+      <Problem text={resources.error} />
+      <Options
+        kind={kind}
+        single={single}
+        value={filled.options ?? {}}
+        change={value => fill(() => ({ options: value }))}
+        problems={refused?.fields ?? []}
+      />
       <div className="fj-actions fj-mod-start">
         <ActionButton
           main
@@ -96,24 +131,55 @@ export function useSubmission(
   return { where, actions, refused };
 }
 
+const UNKNOWN = 'as many as the step before leaves';
+
 function Plan(props: { plan: IPlan }): JSX.Element {
-  const unknown = 'as many as the step before leaves';
-  const phaseWords = (phase: IPlan['steps'][0]['phases'][0]) =>
-    phase.units === null
-      ? `${phase.name.replace('_', ' ')}, ${unknown}`
-      : counted(phase.units, 'unit') +
-        (phase.batches ? ` in ${counted(phase.batches.length, 'batch', 'batches')}` : '');
+  const { name, steps } = props.plan;
   return (
     <section aria-label="Plan" role="status">
-      <h2>This would run</h2>
-      <ul>
-        {props.plan.steps.map(step => (
-          <li key={step.position}>
-            {`${printable(step.task)} on ${step.images === null ? unknown : counted(step.images, 'image')}: `}
-            {step.phases.map(phaseWords).join('; ')}
-          </li>
-        ))}
+      <h2>{`This would run: ${printable(name)}`}</h2>
+      <ul className="fj-plan">
+        {steps.map(step => {
+          const images = step.images === null ? UNKNOWN : counted(step.images, 'image');
+          const types = typesWords(step.type_filter);
+          return (
+            <li key={step.position}>
+              {printable(`${step.task} on ${images}${types && ` (${types})`}: `)}
+              {step.phases.map(phaseWords).join('; ')}
+              {step.phases.map(
+                phase =>
+                  phase.script !== null && (
+                    <details key={phase.name}>
+                      <summary>{`Script: ${titleOf(step, phase)}`}</summary>
+                      <CodeCell code={phase.script} label={`Script: ${titleOf(step, phase)}`} />
+                    </details>
+                  )
+              )}
+            </li>
+          );
+        })}
       </ul>
     </section>
   );
+}
+
+function titleOf(step: IPlan['steps'][0], phase: IPlannedPhase): string {
+  const task = printable(step.task);
+  return step.phases.length > 1 ? `${task}, ${partWords(phase)}` : task;
+}
+
+function partWords(phase: IPlannedPhase): string {
+  return phase.name.replace('_', ' ');
+}
+
+function phaseWords(phase: IPlannedPhase): string {
+  const { units, batches, side_by_side: beside } = phase;
+  if (units === null) {
+    return `${partWords(phase)}, ${UNKNOWN}`;
+  }
+  return [
+    counted(units, 'unit') +
+      (batches ? ` in ${counted(batches.length, 'batch', 'batches')}` : ''),
+    ...(beside !== null && beside > 1 ? [`${beside} side by side`] : [])
+  ].join(', ');
 }

@@ -1,13 +1,13 @@
 /** A task: its arguments as a form, what would run, and submitting it on a dataset. */
 
-import React, { useState } from 'react';
+import React from 'react';
 
 import { ITask, Json } from './api';
 import { Form } from './form';
-import { useFractal } from './fractal';
+import { IFilled, useFractal } from './fractal';
 import { useFetched } from './live';
 import { Facts, Problem, Prose } from './parts';
-import { useSubmission } from './submit';
+import { useFilled, useSubmission } from './submit';
 import { groupName, printable, typesWords } from './words';
 
 /** Arguments that only Fractal gives to a task. */
@@ -19,7 +19,14 @@ export const PARTS: [Part, string][] = [
   ['parallel', 'For each image']
 ];
 
-export function TaskView(props: { id: number }): JSX.Element {
+interface IKept {
+  /** What was filled in before. */
+  filled: IFilled | undefined;
+  /** Told of what is filled in, so that it is there again after a reload. */
+  keep: (filled: IFilled) => void;
+}
+
+export function TaskView(props: IKept & { id: number }): JSX.Element {
   const { api, changes } = useFractal();
   const { value: task, error } = useFetched(
     changes,
@@ -30,19 +37,23 @@ export function TaskView(props: { id: number }): JSX.Element {
   return (
     <div className="fj-view">
       <Problem text={error} />
-      {task && <TaskForm task={task} />}
+      {task && <TaskForm {...props} task={task} />}
     </div>
   );
 }
 
-function TaskForm(props: { task: ITask }): JSX.Element {
+function TaskForm(props: IKept & { task: ITask }): JSX.Element {
   const { task } = props;
-  const [args, setArgs] = useState<Record<Part, Json>>({ non_parallel: {}, parallel: {} });
+  const filling = useFilled(props);
+  const args = (part: Part) => filling.filled.args?.[part] ?? {};
   const given = partsOf(task);
-  const submitting = useSubmission({
-    task_id: task.id,
-    ...Object.fromEntries(given.map(({ part }) => [`args_${part}`, args[part]]))
-  });
+  const submitting = useSubmission(
+    {
+      task_id: task.id,
+      ...Object.fromEntries(given.map(({ part }) => [`args_${part}`, args(part)]))
+    },
+    filling
+  );
   return (
     <>
       <div className="fj-head">
@@ -60,8 +71,8 @@ function TaskForm(props: { task: ITask }): JSX.Element {
           <Form
             schema={schema}
             path={`args_${part}`}
-            value={args[part]}
-            change={value => setArgs(before => ({ ...before, [part]: value }))}
+            value={args(part)}
+            change={value => filling.fill(({ args }) => ({ args: { ...args, [part]: value } }))}
             problems={submitting.refused?.fields ?? []}
             hidden={RESERVED}
           />

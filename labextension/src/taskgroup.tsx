@@ -1,11 +1,12 @@
 /** A task group: what it is, its tasks, what is installed in it, and what was done to it. */
 
-import React, { useId, useState } from 'react';
+import React, { useState } from 'react';
 
 import { ActivityStatusMark, CancelActivity, activityTitle, isGoingOn, whenWords } from './activity';
 import { IActivity, ITaskGroup } from './api';
 import { useFractal } from './fractal';
 import { originWords, sizeWords, usedWords } from './groups';
+import { Installed } from './installed';
 import { useLife } from './life';
 import { useFetched } from './live';
 import { Log } from './log';
@@ -37,7 +38,11 @@ export function TaskGroupView(props: { id: number }): JSX.Element {
         <>
           <Head group={group} busy={activities?.find(isGoingOn)} />
           <TasksOf group={group} />
-          <Installed group={group} />
+          <Installed
+            heading={group.active ? 'What is installed' : 'What was installed'}
+            find={group.active ? 'Find an installed package' : 'Find a package that was installed'}
+            freeze={group.freeze}
+          />
         </>
       )}
       {activities && <Activities activities={activities} />}
@@ -123,41 +128,6 @@ function TasksOf(props: { group: ITaskGroup }): JSX.Element {
       <ul className="fj-list fj-mod-boxed" aria-label="Tasks of this task group">
         {tasks?.map(task => <TaskRow key={task.id} task={task} />)}
       </ul>
-    </section>
-  );
-}
-
-function Installed(props: { group: ITaskGroup }): JSX.Element {
-  const [sought, setSought] = useState('');
-  const id = useId();
-  const { active, freeze } = props.group;
-  const heading = active ? 'What is installed' : 'What was installed';
-  const found = freeze.filter(line => line.toLowerCase().includes(sought.trim().toLowerCase()));
-  const count = sought.trim() ? `${found.length} of ${freeze.length}` : String(freeze.length);
-  return (
-    <section aria-label={heading}>
-      <div className="fj-line fj-section-head">
-        <h2 id={id}>{heading}</h2>
-        <input
-          type="search"
-          placeholder="Name of a package"
-          aria-label={active ? 'Find an installed package' : 'Find a package that was installed'}
-          value={sought}
-          onChange={event => setSought(event.target.value)}
-        />
-        <span className="fj-soft" role="status">
-          {`${count} ${freeze.length === 1 ? 'package' : 'packages'}`}
-        </span>
-      </div>
-      {found.length > 0 && (
-        <div className="fj-freeze" role="group" tabIndex={0} aria-labelledby={id}>
-          <ul className="fj-list" aria-labelledby={id}>
-            {found.map(line => (
-              <li key={line}>{printable(line)}</li>
-            ))}
-          </ul>
-        </div>
-      )}
     </section>
   );
 }

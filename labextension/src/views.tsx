@@ -107,10 +107,21 @@ export class ViewWidget extends FractalWidget implements IFrame {
     switch (view.view) {
       case 'job':
         return (
-          <JobView id={view.id} unit={view.unit} chose={unit => this.setView({ ...view, unit })} />
+          <JobView
+            id={view.id}
+            unit={view.unit}
+            chose={unit => this.setView({ ...view, unit })}
+            removed={this.discard}
+          />
         );
       case 'task':
-        return <TaskView id={view.id} />;
+        return (
+          <TaskView
+            id={view.id}
+            filled={view.filled}
+            keep={filled => this.setView({ ...(this._view as typeof view), filled })}
+          />
+        );
       case 'collect':
         return (
           <CollectView
@@ -126,7 +137,14 @@ export class ViewWidget extends FractalWidget implements IFrame {
       case 'clean':
         return <CleanView />;
       case 'workflow':
-        return <WorkflowView id={view.id} frame={this} />;
+        return (
+          <WorkflowView
+            id={view.id}
+            frame={this}
+            filled={view.filled}
+            keep={filled => this.setView({ ...(this._view as typeof view), filled })}
+          />
+        );
       case 'resource':
       case 'profile':
         return (

@@ -6,14 +6,14 @@ import React, { useEffect, useId, useRef, useState } from 'react';
 import { IFieldProblem, ITaskSummary, Json } from './api';
 import { Elsewhere, IRefusal, refusalOf, useDraft } from './draft';
 import { Form } from './form';
-import { IFrame, useFractal } from './fractal';
+import { IFilled, IFrame, useFractal } from './fractal';
 import { JsonText } from './json';
 import { useFetched } from './live';
 import { ActionButton, Problem } from './parts';
 import { useProfiles } from './profile';
 import { isObject, same } from './schema';
 import { argumentsOf, withArguments } from './step';
-import { useSubmission } from './submit';
+import { useFilled, useSubmission } from './submit';
 import { RESERVED, partsOf } from './task';
 import { Update } from './update';
 import { printable } from './words';
@@ -25,8 +25,16 @@ interface IContent {
 
 const NOTHING: IContent = { name: '', steps: [] };
 
-/** @param props.id - None for a new one. */
-export function WorkflowView(props: { id: number | undefined; frame: IFrame }): JSX.Element {
+/**
+ * @param props.id - None for a new one.
+ * @param props.filled - What was filled in before of its submission; `keep` is told of that.
+ */
+export function WorkflowView(props: {
+  id: number | undefined;
+  frame: IFrame;
+  filled: IFilled | undefined;
+  keep: (filled: IFilled) => void;
+}): JSX.Element {
   const { api, changes } = useFractal();
   const { frame } = props;
   const [id, setId] = useState(props.id);
@@ -47,7 +55,8 @@ export function WorkflowView(props: { id: number | undefined; frame: IFrame }): 
     [id, active?.id]
   );
   const unsaved = id === undefined || !draft || draft.dirty || broken !== null || gone;
-  const submitting = useSubmission({ workflow_id: id }, unsaved ? 'Save it first.' : null);
+  const filling = useFilled(props);
+  const submitting = useSubmission({ workflow_id: id }, filling, unsaved ? 'Save it first.' : null);
   if (!draft) {
     return (
       <div className="fj-view">
@@ -66,7 +75,12 @@ export function WorkflowView(props: { id: number | undefined; frame: IFrame }): 
         : api.changeWorkflow(id, steps));
       draft.take({ name: now.name, steps: now.steps });
       setId(now.id);
-      frame.setView({ view: 'workflow', id: now.id, title: now.name });
+      frame.setView({
+        view: 'workflow',
+        id: now.id,
+        filled: filling.filled,
+        title: now.name
+      });
       changes.everything();
     } catch (reason) {
       setRefused(refusalOf(reason));
