@@ -32,8 +32,10 @@ export function activityTitle(activity: IActivity): string {
   return `${ACTIONS[activity.action]} ${activity.subject}`;
 }
 
+export const GOING_ON: ActivityStatus[] = ['pending', 'ongoing'];
+
 export function isGoingOn(activity: IActivity): boolean {
-  return activity.status === 'pending' || activity.status === 'ongoing';
+  return GOING_ON.includes(activity.status);
 }
 
 /** Whether it does something to task groups; others end by themselves. */

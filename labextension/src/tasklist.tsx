@@ -2,7 +2,7 @@
 
 import React, { useState } from 'react';
 
-import { ActivityStatusMark, activityTitle, isGoingOn, isOfGroups } from './activity';
+import { ActivityStatusMark, GOING_ON, activityTitle, isOfGroups } from './activity';
 import { IActivity, ITaskGroup, ITaskSummary } from './api';
 import { CommandIDs, useFractal } from './fractal';
 import { aboutGroup } from './groups';
@@ -14,7 +14,7 @@ import { useProfiles } from './profile';
 import { Section } from './section';
 import { counted, groupName, printable } from './words';
 
-const RECENT = 20;
+const MOST = 100;
 
 export function Tasks(): JSX.Element {
   const { api, changes } = useFractal();
@@ -30,13 +30,13 @@ export function Tasks(): JSX.Element {
     },
     [search]
   );
-  const { value: recent } = useFetched(
+  const { value: begun } = useFetched(
     changes,
     { kinds: ['activity'] },
-    () => api.activities({ limit: RECENT }),
+    () => api.activities({ limit: MOST, status: GOING_ON }),
     []
   );
-  const going = recent?.filter(activity => isOfGroups(activity) && isGoingOn(activity)) ?? [];
+  const going = begun?.filter(isOfGroups) ?? [];
   // Tasks run where they were collected. What was deactivated comes last.
   const groups = value?.groups
     .filter(group => !active || group.resource_id === active.resource_id)
