@@ -10,7 +10,7 @@ from fractal_jupyter.client.listing import Brief, Listing
 from fractal_jupyter.display.page import Page
 from fractal_jupyter.errors import InvalidDocument, NotAllowed
 from fractal_jupyter.models.profile import Profile as ProfileDocument
-from fractal_jupyter.models.profile import parse_profile
+from fractal_jupyter.models.profile import SlurmSSHProfile, parse_profile
 from fractal_jupyter.models.resource import LocalResource, SlurmSSHResource, parse_resource
 from fractal_jupyter.runner.checks import Check, check_resource
 from fractal_jupyter.runner.slurm_checks import check_profiles
@@ -148,6 +148,9 @@ class Profiles:
     def trust(self, name: str, fingerprint: str) -> str:
         """Vouch for the key of the host of a profile, after comparing it with what its owner says.
 
+        Where the way there leads through other hosts, the first of them that is not known is the
+        one that is vouched for; then it is the next one's turn.
+
         Args:
             name: The name of a profile of a `slurm_ssh` resource.
             fingerprint: Of the key, `SHA256:…`, as the host's administrator tells it.
@@ -157,15 +160,21 @@ class Profiles:
 
         Raises:
             NotAllowed: The profile is not for SSH.
-            AccessDenied: The host shows another key.
+            AccessDenied: The host shows another key, or one on the way does not let you in.
         """
         record = self._store.profiles.get(name)
         resource = parse_resource(self._store.resources.by_id(record.resource_id).document)
-        if not isinstance(resource, SlurmSSHResource):
+        profile = parse_profile(record.document)
+        if not isinstance(resource, SlurmSSHResource) or not isinstance(profile, SlurmSSHProfile):
             raise NotAllowed(f"The profile {name!r} does not use SSH: there is no key to trust.")
         from fractal_jupyter.hosts.ssh import trust  # takes long to import
 
-        return trust(resource.host, fingerprint)
+        return trust(
+            resource.host,
+            fingerprint,
+            username=profile.username,
+            key_path=profile.ssh_key_path,
+        )
 
     def remove(self, name: str) -> None:
         """Remove a profile.

@@ -28,7 +28,7 @@ from fractal_jupyter.hosts.listing import parse_listing
 from fractal_jupyter.hosts.local import named_errors, replacing
 from fractal_jupyter.hosts.ssh_config import Destination, configured
 from fractal_jupyter.hosts.ssh_connection import Connection
-from fractal_jupyter.hosts.ssh_known import HostKey, check_host_key, remember
+from fractal_jupyter.hosts.ssh_known import HostKey, UnknownKey, check_host_key, remember
 from fractal_jupyter.hosts.ssh_login import log_in, show_key
 from fractal_jupyter.hosts.ssh_run import Outcome, run_script
 from fractal_jupyter.hosts.ssh_shell import Script, command_body
@@ -256,29 +256,46 @@ def host_key(host: str, *, config_files: Sequence[Path] | None = None) -> HostKe
     """Return the key that a host shows, to have its `fingerprint` compared by a person.
 
     Raises:
+        HostKeyUnknown: the key of a host on the way there is not known.
         HostUnreachable: the host does not answer.
     """
     return show_key(configured(host, files=config_files), files=config_files)
 
 
-def trust(host: str, fingerprint: str, *, config_files: Sequence[Path] | None = None) -> str:
+def trust(
+    host: str,
+    fingerprint: str,
+    *,
+    username: str | None = None,
+    key_path: str | None = None,
+    config_files: Sequence[Path] | None = None,
+) -> str:
     """Record the key of a host as known, if it has the fingerprint.
+
+    Where the way there leads through other hosts, the first of them whose key is not known is the
+    one that is meant: nobody goes through it before.
 
     Args:
         host: its name, or an alias of the SSH configuration.
         fingerprint: what its administrator says, as `SHA256:…`.
+        username: whom to log in as, by default whom that configuration says.
+        key_path: the private key for hosts on the way, where the configuration says none.
         config_files: the SSH configuration files; by default the user's and the system's.
 
     Returns:
         The file of known hosts that it was written to, or is in already.
 
     Raises:
-        AccessDenied: the host shows a key with another fingerprint.
+        AccessDenied: the host shows a key with another fingerprint, or one on the way there does
+            not let us in.
         HostKeyChanged: it is known by another key, or this one has been revoked.
         HostUnreachable: it does not answer.
     """
-    to = configured(host, files=config_files)
-    key = show_key(to, files=config_files)
+    to = SSHHost(host, username, key_path, config_files=config_files).destination
+    try:
+        key = show_key(to, files=config_files)
+    except UnknownKey as unknown:
+        to, key = unknown.to, unknown.key
     known: str | None = None
     with contextlib.suppress(HostKeyUnknown):
         known = check_host_key(to, key)

@@ -14,7 +14,7 @@ from pathlib import Path
 from fractal_jupyter.errors import HostError, HostKeyChanged, HostKeyUnknown
 from fractal_jupyter.hosts.ssh_config import Destination, name_fits
 
-__all__ = ["HostKey", "check_host_key", "known_types", "remember"]
+__all__ = ["HostKey", "UnknownKey", "check_host_key", "known_types", "remember"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,15 @@ class HostKey:
     def line(self, name: str) -> str:
         """Return the line of a `known_hosts` file that says that a host has this key."""
         return f"{name} {self.type} {base64.b64encode(self.blob).decode()}"
+
+
+class UnknownKey(HostKeyUnknown):
+    """The key is not known, with whose it is: maybe of a host on the way to the one asked for."""
+
+    def __init__(self, message: str, to: Destination, key: HostKey) -> None:
+        super().__init__(message, fingerprint=key.fingerprint)
+        self.to = to
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,7 @@ def check_host_key(to: Destination, key: HostKey) -> str:
         The file that it is known from.
 
     Raises:
-        HostKeyUnknown: nothing is known of the host.
+        UnknownKey: nothing is known of the host.
         HostKeyChanged: it had another key before, or this one has been revoked.
     """
     known = list(_known(to))
@@ -78,12 +87,13 @@ def check_host_key(to: Destination, key: HostKey) -> str:
             return each.file
     if valid:
         raise HostKeyChanged(_changed(to, key, valid))
-    raise HostKeyUnknown(
+    raise UnknownKey(
         f"The key of {to.hostname} is not known yet, so nothing was sent. It shows a key of type"
         f" {key.type} with the fingerprint\n    {key.fingerprint}\nCompare it with the one that the"
         " administrator of that machine tells you. If it is the same, trust it with\n"
         f"    echo {shlex.quote(key.line(to.known_as))} >> {shlex.quote(to.known_hosts[0])}",
-        fingerprint=key.fingerprint,
+        to,
+        key,
     )
 
 

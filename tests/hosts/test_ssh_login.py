@@ -317,6 +317,32 @@ def test_jumps_from_host_to_host(server: Sshd, behind: Sshd, tmp_path: Path) -> 
             of(innermost).run(["true"])
 
 
+def test_hosts_on_the_way_are_trusted_one_after_the_other(server: Sshd, behind: Sshd) -> None:
+    """The key to log in with is only the profile's: the configuration has none."""
+    key, public = behind.key, behind.key.with_suffix(".pub").read_text()
+    server.authorize(public)
+    behind.write_config("  ProxyJump cluster\n", before=server.config.read_text())
+    lines = behind.config.read_text().splitlines()
+    behind.config.write_text("\n".join(line for line in lines if "IdentityFile" not in line))
+    host = of(behind, key)
+
+    def vouch(fingerprint: str) -> str:
+        files = [behind.config]
+        return trust(behind.alias, fingerprint, key_path=str(key), config_files=files)
+
+    for each in (server, behind):
+        each.known_hosts.write_text("")
+    for each in (server, behind):
+        with pytest.raises(HostKeyUnknown) as raised:
+            host.run(["true"])
+        assert raised.value.fingerprint == each.fingerprint
+        with pytest.raises(AccessDenied, match=re.escape(each.fingerprint)):
+            vouch("SHA256:something-else")
+        assert each.known_hosts.read_text() == ""
+        assert vouch(raised.value.fingerprint) == str(each.known_hosts)
+    assert works(host)
+
+
 def test_a_way_in_a_circle_is_said(server: Sshd) -> None:
     server.write_config("  ProxyJump cluster\n")
     with pytest.raises(Exception, match="through itself"):
