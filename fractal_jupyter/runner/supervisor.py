@@ -157,8 +157,14 @@ class Supervisor:
         if known is not None and time.monotonic() < known.not_before:
             self._say_why(job, known)
             return
+        withdrawn = job.status == "submitted" and job.cancel_requested
         alive_count = sum(d.thread.is_alive() for d in self.drives.values())
-        if alive_count >= MOST_JOBS_AT_ONCE or not self._may_run(job):
+        if alive_count >= MOST_JOBS_AT_ONCE and not withdrawn:
+            why = f"waits until another job of yours is over: {MOST_JOBS_AT_ONCE} go on at a time"
+            if job.waiting_for != why:
+                self.running.set_waiting(job.id, why)
+            return
+        if not self._may_run(job):
             return
         log.info("job %s: %s", job.id, "going on" if job.status == "running" else "starting")
         failures = known.failures if known else 0
