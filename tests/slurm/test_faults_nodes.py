@@ -169,6 +169,31 @@ def test_a_job_is_pushed_aside(
 
 
 @pytest.mark.slurm_faults
+@pytest.mark.parametrize(
+    "accounting",
+    [False, pytest.param(True, marks=pytest.mark.cluster_options(accounting=True))],
+)
+def test_a_job_is_told_some_time_before_it_is_pushed_aside(
+    own_fractal: MakeFractal,
+    cluster: Cluster,
+    shared_folder: Path,
+    diary: Diary,
+    accounting: bool,
+) -> None:
+    """Which is not the same as that somebody has told it to end."""
+    fractal = own_fractal(options={"partition": "graceful"})
+    job = submit_held(fractal, shared_folder, diary, held=HELD[:1])
+    urgent = cluster.submit("sleep 1000", "--partition=main", "--nodes=2", "--exclusive")
+    cluster.wait_for(urgent, "RUNNING", seconds=60)
+    run("scancel", urgent)
+    job.wait(120)
+    assert statuses(job) == DONE_BUT_ONE, job.error
+    cut_off = job.units()[2]
+    assert cut_off.problem == "preempted", (accounting, cut_off.error)
+    assert "had to make room" in (cut_off.error or "")
+
+
+@pytest.mark.slurm_faults
 @pytest.mark.parametrize("how", ["preempted", "requeued"])
 def test_a_job_with_nothing_left_to_run_does_not_wait_to_be_started_again(
     own_fractal: MakeFractal, cluster: Cluster, shared_folder: Path, how: str
