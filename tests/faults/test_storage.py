@@ -13,6 +13,7 @@ from fractal_jupyter import Fractal
 from fractal_jupyter.errors import StoreError
 from fractal_jupyter.runner.checks import Check
 from tests.faults.helpers import Control, assert_consistent, starts
+from tests.slurm.fixtures import skip_for_machine
 from tests.toy import make_dataset, toy_fractal, wait_until, worker_pids
 
 THREE = [f"/data/plate-{i}.zarr" for i in range(3)]
@@ -42,12 +43,12 @@ class SmallDisk:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     if os.geteuid() != 0:
-        pytest.skip("only root may mount a file system")
+        skip_for_machine("full disks", "needs root")
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=6m,mode=0700", "small-disk", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("no file system can be mounted here")
+        skip_for_machine("full disks", "no file system can be mounted")
     try:
         yield SmallDisk(folder)
     finally:

@@ -22,13 +22,13 @@ from fractal_jupyter.errors import CommandTimeout, HostError, HostUnreachable
 from fractal_jupyter.hosts import ssh_files
 from fractal_jupyter.hosts.ssh import SSHHost, shared_host
 from tests import users
+from tests.slurm.fixtures import skip_for_machine, unless
 from tests.sshd import Sshd, why_no_sshd
 from tests.toy import wait_until
 
 from .contract import CommandContract, HostContract, Subject, program
 
-WHY_NOT = why_no_sshd()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=f"SSH: {WHY_NOT}")
+pytestmark = unless("SSH", why_no_sshd())
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ SHELL_USER = f"fractal-shell{os.environ.get('PYTEST_XDIST_WORKER', '').removepre
 def login_shell(tmp_path: Path) -> Iterator[Callable[[str], Sshd]]:
     """Makes a server where the second user has a certain login shell."""
     if (reason := users.why_no_user()) is not None:
-        pytest.skip(f"a user with another login shell {reason}")
+        skip_for_machine("a user with another login shell", reason)
     user = users.make_user(SHELL_USER)
     before = user.pw_shell
     outer = Path("/var/tmp") / f"fractal-shell-{os.getpid()}"
@@ -214,7 +214,7 @@ def test_any_login_shell_will_do(login_shell: Callable[[str], Sshd], shell: str)
         path.chmod(0o755)
         shell = str(path)
     elif not Path(shell).exists():
-        pytest.skip(f"there is no {shell} on this machine")
+        skip_for_machine("login shells", f"no {shell}")
     host = of(login_shell(shell))
     try:
         words = ["", "a b", "$(id)", "`id`", "'", '"', "\\", "line\nbreak", "!", "*", "ü"]

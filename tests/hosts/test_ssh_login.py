@@ -18,11 +18,11 @@ from fractal_jupyter.errors import (
     HostUnreachable,
 )
 from fractal_jupyter.hosts.ssh import SSHHost, host_key, trust
+from tests.slurm.fixtures import unless
 from tests.sshd import Sshd, fingerprint, make_key, why_no_sshd
 from tests.toy import wait_until
 
-WHY_NOT = why_no_sshd()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=f"SSH: {WHY_NOT}")
+pytestmark = unless("SSH", why_no_sshd())
 
 
 @pytest.fixture

@@ -25,11 +25,11 @@ from fractal_jupyter.hosts.base import Capability
 from fractal_jupyter.hosts.sudo import SudoHost
 from fractal_jupyter.hosts.sudo_check import check_sudo
 from tests import users
+from tests.slurm.fixtures import skip_for_machine, unless
 
 from .contract import HostContract, Subject
 
-WHY_NOT = users.why_no_user()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=f"acting as another user {WHY_NOT}")
+pytestmark = unless("a second user", users.why_no_user())
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +212,7 @@ def test_an_error_of_the_command_is_a_result(host: SudoHost) -> None:
 
 def test_checks_what_is_allowed(allowed: None, other: pwd.struct_passwd) -> None:
     if not shutil.which("sbatch"):
-        pytest.skip("SLURM is not installed on this machine")
+        skip_for_machine("sudo with SLURM", "no sbatch")
     assert [(check.command, check.ok) for check in check_sudo(other.pw_name)] == [
         (command, True) for command in ("sbatch", "scancel", "cat", "ls", "mkdir")
     ]
@@ -245,7 +245,7 @@ except CommandTimeout as error:
 def test_a_time_limit_holds_for_who_is_not_root(other: pwd.struct_passwd, folder: Path) -> None:
     python = Path("/usr/bin/python3")
     if not python.exists():
-        pytest.skip("this machine has no Python that another user may run")
+        skip_for_machine("time limits of sudo", f"no {python}")
     os.mkfifo(folder / "pipe", 0o644)
     with users.sudoers(f"{other.pw_name} ALL=(root) NOPASSWD: /usr/bin/cat\n"):
         done = subprocess.run(

@@ -47,7 +47,16 @@ def skip_for_machine(what: str, why: str) -> NoReturn:
         what: That is not tested, such as `SLURM`.
         why: What the machine lacks.
     """
-    pytest.skip(f"{_MARK}: {what} ({why})")
+    pytest.skip(_skipped(what, why))
+
+
+def unless(what: str, why: str | None) -> pytest.MarkDecorator:
+    """Skip whatever is marked with this where the machine lacks something (`why` is not None)."""
+    return pytest.mark.skipif(why is not None, reason=_skipped(what, why or ""))
+
+
+def _skipped(what: str, why: str) -> str:
+    return f"{_MARK}: {what} ({why})"
 
 
 @dataclass(frozen=True)

@@ -34,12 +34,17 @@ def run_pytest(folder: Path, text: str) -> str:
 
 def test_what_is_not_tested_is_named_at_the_end(tmp_path: Path) -> None:
     text = """
-from tests.slurm.fixtures import skip_for_machine
+from tests.slurm.fixtures import skip_for_machine, unless
 def test_one(): skip_for_machine("SLURM", "needs root")
 def test_two(): skip_for_machine("SLURM", "needs root")
-def test_three(): skip_for_machine("sshd", "no sshd")
+@unless("sshd", "no sshd")
+def test_three(): ...
+@unless("sshd", None)
+def test_four(): ...
 """
-    end = run_pytest(tmp_path, text).partition("NOT TESTED, because of this machine")[2]
+    output = run_pytest(tmp_path, text)
+    assert "1 passed, 3 skipped" in output
+    end = output.partition("NOT TESTED, because of this machine")[2]
     assert "SLURM (needs root): 2 tests skipped" in end
     assert "sshd (no sshd): 1 test skipped" in end
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.slurm.fixtures import skip_for_machine
 from tests.worker.batches import (
     Batch,
     Result,
@@ -332,7 +333,9 @@ def small_group() -> Iterator[Path]:
             group.mkdir()
             (group / "memory.max").write_text(str(150 * MEGABYTE))
         except OSError as error:
-            pytest.skip(f"no control group can be made: {error}")
+            skip_for_machine(
+                "memory limits by the kernel", f"no control group can be made: {error}"
+            )
     yield group
     wait_until(lambda: not (group / "cgroup.procs").read_text(), "the group to be empty")
     group.rmdir()
