@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,7 +14,7 @@ from fractal_jupyter.client.jobs import Job
 from fractal_jupyter.errors import FractalError
 from fractal_jupyter.runner.backend import LATE_RESULTS_SECONDS
 from tests.slurm.conftest import MakeFractal
-from tests.slurm.fixtures import ToyEnvironment
+from tests.slurm.fixtures import ToyEnvironment, skip_for_machine
 from tests.slurm.machine import Cluster, run
 from tests.slurm.ways import images
 from tests.toy import wait_until
@@ -102,7 +103,7 @@ def test_a_unit_that_needs_too_much_memory_is_told_how_much_there_was(
     own_fractal: MakeFractal, cluster: Cluster, shared_folder: Path
 ) -> None:
     if not cluster.has_cgroups:
-        pytest.skip("SLURM polls memory here")
+        skip_for_machine("memory limits by the kernel", "no cgroups that may be changed")
     fractal = own_fractal()
     job = fractal.submit(
         "Toy Parallel",
@@ -115,6 +116,12 @@ def test_a_unit_that_needs_too_much_memory_is_told_how_much_there_was(
     assert "memory ran out" in (unit.error or "")
     assert "asked for" in (unit.error or "")
     assert "`mem`" in (unit.error or "")
+    # It was on its way to 400 MB when it met the limit of its job.
+    used = re.search("when it used ([0-9]+) MB", unit.error or "")
+    assert used, unit.error
+    assert 60 < int(used[1]) < 400
+    assert unit.peak_memory is not None
+    assert 60 < unit.peak_memory / 1e6 < 400
     # With what it says, it works.
     assert job.retry(meta={"mem": 1000}).wait(150).status == "done", job.error
 
