@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from fractal_jupyter.client.jobs import Job
 from fractal_jupyter.errors import FractalError
 from fractal_jupyter.runner.backend import LATE_RESULTS_SECONDS
+from fractal_jupyter.runner.users import current_user
 from tests.slurm.conftest import MakeFractal
 from tests.slurm.fixtures import ToyEnvironment, skip_for_machine
 from tests.slurm.machine import Cluster, run
@@ -255,6 +257,41 @@ def test_nothing_is_submitted_that_no_job_could_hold(
         fractal.submit("Toy Parallel", dataset, meta={"extra_lines": ["#SBATCH --array=1-9"]})
     assert cluster.jobs() == before
     assert not (shared_folder / "jobs").exists()
+
+
+@pytest.fixture
+def fast_node(cluster: Cluster) -> Iterator[str]:
+    """A feature that only the first node has."""
+    run("scontrol", "update", "NodeName=node1", "AvailableFeatures=fast")
+    yield "fast"
+    run("scontrol", "update", "NodeName=node1", "ActiveFeatures=", "AvailableFeatures=")
+
+
+@pytest.fixture
+def second_account(cluster: Cluster) -> Iterator[str]:
+    """An account that is not the default one."""
+    run("sacctmgr", "-iQ", "add", "account", "toys")
+    run("sacctmgr", "-iQ", "add", "user", current_user(), "account=toys")
+    yield "toys"
+    run("sacctmgr", "-iQ", "remove", "user", current_user(), "account=toys")
+    run("sacctmgr", "-iQ", "remove", "account", "toys")
+
+
+@pytest.mark.cluster_options(accounting=True)
+def test_what_a_resource_may_ask_for_is_what_slurm_is_asked(
+    own_fractal: MakeFractal, shared_folder: Path, fast_node: str, second_account: str
+) -> None:
+    asked = {"constraint": fast_node, "nodelist": "node1", "exclude": "node2", "nodes": 1}
+    fractal = own_fractal(options={**asked, "use_mem_per_cpu": True})
+    dataset = images(fractal, shared_folder, 2)
+    job = fractal.submit("Toy Parallel", dataset, account=second_account).wait(120)
+    assert job.status == "done", job.error
+    (array,) = arrays(job)
+    shown = run("scontrol", "show", "job", array)
+    told = ("Features=fast ", "ReqNodeList=node1 ", "ExcNodeList=node2", "NumNodes=1 ")
+    # Two units side by side, a processor each.
+    for words in (f"Account={second_account} ", *told, "CPUs/Task=2 ", "MinMemoryCPU=100M "):
+        assert words in shown
 
 
 def test_the_plan_shows_the_very_script_that_is_submitted(
