@@ -24,8 +24,10 @@ __all__ = ["Destination", "configured", "name_fits", "parse_hop"]
 
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 _DEPTH = 16
+# Nor is GSSAPIAuthentication, which Debian sets for everybody: naming it would tell nothing.
+_NOT_UNDERSTOOD = ("CertificateFile", "CanonicalizeHostname", "PKCS11Provider")
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
-_LINE = re.compile(r"\s*([A-Za-z]+)(?:\s*=\s*|\s+)(.*?)\s*$")
+_LINE = re.compile(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Destination:
         known_as: the name of the host in them.
         connect_timeout: seconds that connecting may take.
         alive_interval: seconds between questions whether the host is still there.
+        passed_over: what the files set that ssh might log in by, and we do not understand.
     """
 
     alias: str
@@ -59,6 +62,7 @@ class Destination:
     known_as: str
     connect_timeout: float
     alive_interval: float
+    passed_over: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         port = "" if self.port == 22 else f":{self.port}"
@@ -151,6 +155,11 @@ class _Lookup:
             known_as=alias or (hostname if port == 22 else f"[{hostname}]:{port}"),
             connect_timeout=_seconds(self.options.get("connecttimeout"), default=20),
             alive_interval=_seconds(self.options.get("serveraliveinterval"), default=15),
+            passed_over=tuple(
+                name
+                for name in _NOT_UNDERSTOOD
+                if self.options.get(name.lower(), "no").lower() not in ("no", "none")
+            ),
         )
 
     def _read(self, path: Path, *, base: Path, depth: int) -> None:

@@ -251,6 +251,8 @@ def _authenticate(transport: paramiko.Transport, to: Destination) -> None:
                 f"{to.hostname} wants more of {to.user} than an SSH key: {', '.join(further)}."
                 " Nobody can be asked for that here: ask its administrator for a way with a key."
             )
+    if to.passed_over:
+        problems.append(f"{', '.join(to.passed_over)} of the SSH configuration does not count here")
     raise AccessDenied(_not_let_in(to, tried, problems))
 
 

@@ -343,6 +343,15 @@ def test_hosts_on_the_way_are_trusted_one_after_the_other(server: Sshd, behind: 
     assert works(host)
 
 
+def test_options_that_ssh_might_get_in_by_are_named(server: Sshd) -> None:
+    server.authorize("")
+    extra = "  CertificateFile ~/.ssh/cert\n  PKCS11Provider p.so\n  CanonicalizeHostname no\n"
+    server.write_config(extra)
+    told = "CertificateFile, PKCS11Provider of the SSH configuration does not count here"
+    with pytest.raises(AccessDenied, match=told):
+        of(server).run(["true"])
+
+
 def test_a_way_in_a_circle_is_said(server: Sshd) -> None:
     server.write_config("  ProxyJump cluster\n")
     with pytest.raises(Exception, match="through itself"):
