@@ -7,7 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fractal_jupyter.errors import HostError, HostUnreachable, SchedulerError
+from fractal_jupyter.errors import (
+    AccessDenied,
+    HostError,
+    HostKeyChanged,
+    HostKeyUnknown,
+    HostUnreachable,
+    SchedulerError,
+)
 from fractal_jupyter.runner.backend import Layout
 from fractal_jupyter.runner.batches import ACTIVE, LiveBatch, PhaseUnits, grouped
 from fractal_jupyter.schedulers.base import Handle, Submission
@@ -78,12 +85,14 @@ class Submitter:
 
         Raises:
             HostUnreachable: They may have been started: to be tried again, not given up.
+            AccessDenied: Nobody lets us in any more (a key has gone from its agent, say), nor for
+                the keys of the host: that is mended without the job, which waits for it.
         """
         refused: list[Refusal] = []
         for group in grouped(batches).values():
             try:
                 self._submit(group)
-            except HostUnreachable:
+            except (HostUnreachable, AccessDenied, HostKeyUnknown, HostKeyChanged):
                 raise
             except (HostError, SchedulerError) as error:
                 refused += [(live, error) for live in group]

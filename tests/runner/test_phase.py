@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fractal_jupyter.errors import SchedulerUnreachable
+from fractal_jupyter.errors import AccessDenied, SchedulerUnreachable
 from fractal_jupyter.hosts.fake import FakeCall, FakeHost, FakeOutcome
 from fractal_jupyter.models.profile import parse_profile
 from fractal_jupyter.models.resource import parse_resource
@@ -69,6 +69,7 @@ class Slurm:
         commands: The names of SLURM's commands that were run, in order.
         ends: Does the work of an element whose turn it is to run, and says its final state.
         lose: Of the submissions, by number: `answer` (it was accepted), or `all`.
+        denied: Whether nobody is let in who submits.
         late: How often `squeue` shows nothing of a submission whose answer was lost.
     """
 
@@ -79,6 +80,7 @@ class Slurm:
     commands: list[str] = field(default_factory=list)
     ends: Callable[[Element], str] = lambda element: "COMPLETED"
     lose: dict[int, str] = field(default_factory=dict)
+    denied: bool = False
     late: int = 0
 
     def __post_init__(self) -> None:
@@ -106,6 +108,8 @@ class Slurm:
 
     def _sbatch(self, call: FakeCall) -> FakeOutcome:
         self.commands.append("sbatch")
+        if self.denied:
+            raise AccessDenied("the agent has no such key")
         text = call.stdin.decode()
         script = self.tmp_path / "script"
         script.write_text(text)
@@ -261,6 +265,19 @@ def test_batches_that_end_together_are_looked_for_and_started_again_together(
     assert set(phase().run().values()) == {"done"}
     # They run and have ended; no other has started them; they are started again, and have ended.
     assert cluster.commands == ["sbatch", "squeue", "squeue", "sbatch", "squeue"]
+
+
+def test_who_is_not_let_in_any_more_waits_for_it(
+    cluster: Slurm, phase: Callable[[], PhaseRun]
+) -> None:
+    cluster.ends = lambda element: all_done(cluster, element)
+    cluster.denied = True
+    for _ in range(2):
+        with pytest.raises(AccessDenied):
+            phase().run()
+    cluster.denied = False
+    assert set(phase().run().values()) == {"done"}
+    assert len(cluster.scripts) == 1
 
 
 @pytest.mark.parametrize(
