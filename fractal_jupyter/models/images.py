@@ -119,7 +119,8 @@ def normalize_url(url: str) -> str:
         The normalised URL.
 
     Raises:
-        ValueError: It starts with neither, goes up (`..`), or cannot be a file name.
+        ValueError: It starts with neither, goes up (`..`), ends with a blank, or cannot be a file
+            name.
     """
     url = url.strip()
     if _is_plain(url):
@@ -128,10 +129,14 @@ def normalize_url(url: str) -> str:
         raise ValueError(_URL)
     if url.startswith("/"):
         # POSIX lets exactly two leading slashes mean something else; no file system here does
-        return posixpath.normpath("/" + url.lstrip("/"))
-    if url.startswith(_S3) and url[len(_S3) :][:1] not in ("", "/"):
-        return url.rstrip("/")
-    raise ValueError(_URL)
+        normal = posixpath.normpath("/" + url.lstrip("/"))
+    elif url.startswith(_S3) and url[len(_S3) :][:1] not in ("", "/"):
+        normal = url.rstrip("/")
+    else:
+        raise ValueError(_URL)
+    if normal != normal.rstrip():
+        raise ValueError(f"{_URL} or a blank at its end")
+    return normal
 
 
 def _is_plain(url: str) -> bool:

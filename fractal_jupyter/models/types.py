@@ -75,12 +75,16 @@ def absolute_posix_path(path: str) -> str:
     """Return the path in its shortest spelling (`/a//b/` is `/a/b`).
 
     Raises:
-        ValueError: It is relative, or goes up with `..`.
+        ValueError: It is relative, goes up with `..`, or names a folder that ends with a blank,
+            which would be another one when it is read again.
     """
     if not path.startswith("/") or ".." in path.split("/"):
         raise ValueError(_PATH)
     # POSIX gives a meaning of its own to exactly two leading slashes; nobody wants it here
-    return "/" + posixpath.normpath(path).lstrip("/")
+    short = "/" + posixpath.normpath(path).lstrip("/")
+    if short != short.rstrip():
+        raise ValueError(f"{_PATH}, that does not end with a blank")
+    return short
 
 
 def absolute_local_path(path: str, *, windows: bool = os.name == "nt") -> str:

@@ -54,6 +54,7 @@ def running_lab(folder: Path, fractal: Fractal) -> Iterator[RunningLab]:
     command = [
         *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--port=0"),
         f"--IdentityProvider.token={TOKEN}",
+        "--ServerApp.base_url=/user/ann/",  # as on a hub
         f"--ServerApp.root_dir={folder / 'files'}",
         "--LabApp.expose_app_in_browser=True",
         "--JupyterNotebookApp.expose_app_in_browser=True",

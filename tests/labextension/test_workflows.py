@@ -77,8 +77,8 @@ def test_a_workflow_of_a_notebook_is_changed(page: Page, fractal: Fractal) -> No
     show_panel(page).get_by_role("button").filter(has_text="Of code").click()
     form = view(page)
     form.get_by_text("Arguments").first.click()
-    expect(form.get_by_label("say")).to_have_value("a word")
-    form.get_by_label("say").fill("another")
+    expect(form.get_by_label("say", exact=True)).to_have_value("a word")
+    form.get_by_label("say", exact=True).fill("another")
     form.get_by_role("button", name="Save").click()
     expect(form.get_by_text("Not saved yet.")).to_have_count(0)
     (step,) = fractal.workflows.get("Of code").steps

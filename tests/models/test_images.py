@@ -71,6 +71,8 @@ def test_urls_have_one_spelling(given_url: str, expected: str) -> None:
         "s3://bucket/../a",
         "/data/\0a",
         "/data/\ud800",
+        "/data/a /",
+        "s3://bucket/a /",
     ],
 )
 def test_other_urls_are_refused(url: str) -> None:

@@ -4,7 +4,7 @@ import shlex
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -86,6 +86,7 @@ def test_memory_of_the_contract() -> None:
 
 @pytest.mark.parametrize("kind", LINE_KINDS)
 @given(text=TRICKY)
+@example(text="/ /")
 def test_what_is_accepted_stays_on_its_line(kind: Any, text: str) -> None:
     value = accepted(kind, text)
     if value is not None:
