@@ -16,7 +16,9 @@ def test_every_module_is_shipped() -> None:
 
 
 def test_runs_as_text_on_an_interpreter_that_knows_nothing_of_us(tmp_path: Path) -> None:
-    argv, stdin = program(sys.executable, "inspection", {"package": "no-such-package", "extras": []})
+    argv, stdin = program(
+        sys.executable, "inspection", {"package": "no-such-package", "extras": []}
+    )
     done = subprocess.run(argv, input=stdin, capture_output=True, cwd=tmp_path, env={})
     assert done.stderr == b""
     assert json.loads(done.stdout) == {
