@@ -28,9 +28,11 @@ from fractal_jupyter.client.datasets import Dataset
 from fractal_jupyter.client.jobs import Job
 from fractal_jupyter.client.task_groups import TaskGroup
 from fractal_jupyter.client.tasks import Task
+from fractal_jupyter.environments.on_host.bytecode import MARKER
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.schedulers.processes import alive
 from fractal_jupyter.store.store import Store
+from tests.toy import wait_until
 
 FOLDER_VARIABLE = "FRACTAL_BENCH_DIR"
 """Environment variable: where environments, images and stores are kept and used again."""
@@ -222,10 +224,15 @@ def bench_fractal() -> Iterator[Fractal]:
 
 
 def core_tasks(fractal: Fractal) -> TaskGroup:
-    """The environment of fractal-tasks-core 2.1.0, built when it is asked for first."""
+    """The environment of fractal-tasks-core 2.1.0, built when it is asked for first.
+
+    Its bytecode is waited for: who is measured first would compile it for all others.
+    """
     say("collecting fractal-tasks-core 2.1.0, unless it is there")
     with contextlib.redirect_stdout(io.StringIO()):
-        return fractal.collect("fractal-tasks-core==2.1.0")
+        group = fractal.collect("fractal-tasks-core==2.1.0")
+    wait_until(lambda: Path(group.folder, MARKER).exists(), seconds=120)
+    return group
 
 
 def bench_task(
