@@ -137,8 +137,12 @@ class Field:
 
     def settle(self) -> None:
         """After a change: leave out what is the default anyhow, and have all around it given."""
-        if not self.required and self.misfit is MISSING and self._is_default():
-            self.given = False
+        if not self.required and self.misfit is MISSING:
+            if self._is_default():
+                self.given = False
+            elif same(self.value(), self.node.default):
+                # In its words it is; what goes without saying there is said to begin with.
+                self.clear()
         above = self.parent
         if above is not None:
             above.is_null = False

@@ -519,6 +519,16 @@ def test_a_default_changes_nothing_and_is_never_repeated(schema: dict[str, Any],
     assert same(field.effective(), shown)
 
 
+def test_a_default_that_leaves_out_what_goes_without_saying_is_not_repeated() -> None:
+    tagged = {"type": "object", "properties": {"a": {"const": "k"}}}
+    one = form({"a": {"anyOf": [tagged, {"type": "integer"}], "default": {}}})
+    field = only(one)
+    assert field.effective() == {"a": "k"}
+    field.enter({})
+    assert one.value() == {}
+    assert field.effective() == {"a": "k"}
+
+
 def test_the_default_of_a_union_comes_before_that_of_its_alternative() -> None:
     fields = {"type": "object", "properties": {"a": {"type": "integer"}}}
     optional = {"anyOf": [fields, {"type": "null"}], "default": None}
