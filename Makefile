@@ -57,21 +57,23 @@ lab: $(VENV)/.demo labextension
 test: system-packages lint labextension
 	$(PYTEST) -n $(JOBS) -m 'not slurm_faults and not long and not browser'
 	$(PYTEST) -m 'browser and not long'
-	@$(MAKE) --no-print-directory other-pythons
+	@$(MAKE) --no-print-directory other-pythons OTHER=3.13
 
 # What `make test` leaves out. One cluster, one hub, one worker: one after the other.
 test-faults: system-packages $(VENV)/.dev labextension hub-proxy
 	$(PYTEST) -m '(slurm_faults or long) and not browser'
 	$(PYTEST) -m 'browser and long'
+	@$(MAKE) --no-print-directory other-pythons OTHER=3.12
 
 quick: $(VENV)/.dev
 	$(PYTEST) -n $(JOBS) -m 'not slow and not long and not slurm_faults' $(TESTS)
 
-# One environment and one quick run for each supported Python beside the main one.
+# One environment and one quick run for each supported Python beside the main one; or for OTHER.
 other-pythons: $(VENV)/.dev
 	@main=$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	tests/find-pythons | while read -r version python; do \
 	    [ "$$version" = "$$main" ] && continue; \
+	    [ -n "$(OTHER)" ] && [ "$$version" != "$(OTHER)" ] && continue; \
 	    echo "The quick tests on Python $$version"; \
 	    $(MAKE) --no-print-directory quick PYTHON="$$python" VENV=.venv-$$version \
 	        TESTS="$(OTHER_TESTS)" \
