@@ -16,6 +16,7 @@ Standard library only, Python 3.8 or newer; shipped as a zip archive (see `bundl
     imports     what a script imports, read from its source
     threads     whether forking is safe after those imports
     unit        what a forked process does to be a unit
+    memory      where the memory of a forker lies
     linux       what only Linux has
     records     the lines of the results; also read on the other side
     segments    append-only files, rolled

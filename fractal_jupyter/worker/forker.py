@@ -19,7 +19,7 @@ import time
 from importlib.machinery import SourceFileLoader
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from . import linux, processes, threads, unit
+from . import linux, memory, processes, threads, unit
 from .imports import Script, read_script, version_of
 from .processors import Shares
 from .wire import (
@@ -92,6 +92,7 @@ class _Forker:
         self._places: Dict[int, unit.Place] = {}
         self._unfit = False
         self._shares = Shares(setup.side_by_side)
+        self._heap = memory.Heap()
         try:
             self._nature = self._prepare(started)
         except _Unfit as unfit:
@@ -103,7 +104,7 @@ class _Forker:
     def _prepare(self, started: float) -> unit.Nature:
         script = self._script = self._read_script()
         namespace = _become_main(self._setup.command[1:])
-        with self._shares.as_a_unit():
+        with self._shares.as_a_unit(), self._heap.in_use():
             for item in script.imports:
                 _import(item.module, item.names, optional=item.optional)
             said = self._said()
@@ -123,7 +124,7 @@ class _Forker:
             signal.signal(number, signal.SIG_IGN)
         unit.forbid_warning()
         if self._setup.units >= _MANY_UNITS:
-            linux.use_huge_pages()
+            memory.use_huge_pages()
         self._wake = wake
         self._expendability = linux.Expendability(processes.make_private)
         private = (self._control, wake, wake_write, self._expendability.fd)
@@ -177,7 +178,7 @@ class _Forker:
         with open(self._setup.learned, encoding="utf-8") as file:
             names = file.read().split("\n")
         try:
-            with self._shares.as_a_unit():
+            with self._shares.as_a_unit(), self._heap.in_use():
                 for name in names:
                     _import_quietly(name)
                 self._check()

@@ -10,8 +10,6 @@ from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 LINUX = sys.platform.startswith("linux")
 
-_HUGE = 2 * 1024 * 1024
-_MADV_COLLAPSE = 25
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _SIGKILL = 9  # the enumeration in `signal` takes a forked process much longer
@@ -25,6 +23,9 @@ def _load() -> Any:
     except ImportError:
         return None
     libc = ctypes.CDLL(None)
+    libc.malloc.argtypes = [ctypes.c_size_t]
+    libc.malloc.restype = ctypes.c_void_p
+    libc.free.argtypes = [ctypes.c_void_p]
     libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     libc.memmove.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
     # Functions are looked up when they are named first; not by each forked process, please.
@@ -33,52 +34,37 @@ def _load() -> Any:
     return libc
 
 
-_libc = _load()
-HAS_PRCTL = _libc is not None
+libc = _load()
+HAS_PRCTL = libc is not None
 
 
 def adopt_orphans() -> None:
     """Become the parent of every descendant that loses its own."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    if libc is not None:
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with(parent: int) -> None:
     """Be killed when the parent ends, which has the id `parent`; at once if it has ended."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+    if libc is not None:
+        libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
 def flush_c_streams() -> None:
     """Write out what C code has printed and the C library still holds."""
-    if _libc is not None:
-        _libc.fflush(None)
+    if libc is not None:
+        libc.fflush(None)
 
 
 def overwrite(address: int, data: bytes) -> None:
     """Write to the memory of this process."""
-    if _libc is not None:
-        _libc.memmove(address, data, len(data))
+    if libc is not None:
+        libc.memmove(address, data, len(data))
 
 
-def use_huge_pages() -> None:
-    """Put the memory of this process on huge pages, as far as the kernel can (6.1 and newer).
-
-    To fork, and to end what was forked, costs time for every page. Memory that is mostly empty is
-    left as it is, so that nothing grows.
-    """
-    if _libc is None:
-        return
-    for start, end, used in _private_memory():
-        start += -start % _HUGE
-        end -= end % _HUGE
-        if start < end and 2 * used > end - start:
-            _libc.madvise(start, end - start, _MADV_COLLAPSE)
-
-
-def _private_memory() -> Iterator[Tuple[int, int, int]]:
+def private_memory() -> Iterator[Tuple[int, int, int]]:
     """Writable memory that is no file: where it begins and ends, and how much of it is in use."""
     start = end = 0
     for line in _read("/proc/self/smaps").decode(errors="surrogateescape").splitlines():

@@ -374,7 +374,7 @@ finish([own, above, facts(grandparent)[0]])
 @both
 def test_units_are_the_first_to_go_when_memory_runs_out(tmp_path: Path, warm: bool) -> None:
     ours = Path("/proc/self/oom_score_adj").read_text().strip()
-    result = run(tmp_path, EXPENDABLE, 4, warm=warm)
+    result = run(tmp_path, EXPENDABLE, 4, warm=warm, concurrency=1)
     assert result.warm is warm
     # the unit; the process that it was forked from, or the worker; the worker, or this process
     assert [end["output"] for end in result.ends.values()] == [["1000", ours, ours]] * 4
