@@ -88,6 +88,7 @@ class StepRun:
 
     # planning
 
+    @collector_paused()
     def plan(self, entry: TaskEntry, phase: str) -> None:
         """Select the images of a phase, and add its units to the store."""
         running, step = self.context.running, self.step

@@ -11,8 +11,9 @@ import re
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -198,22 +199,30 @@ def _close(engine: sa.Engine, watcher: list[sa.Connection]) -> None:
 
 
 def _encode(value: object) -> str:
-    from pydantic_core import PydanticSerializationError, to_json
-
+    to_json, refused = _pydantic_core()
     try:
         return to_json(value).decode()
-    except PydanticSerializationError:  # halves of surrogate pairs: as escapes
+    except refused:  # halves of surrogate pairs: as escapes
         return json.dumps(value)
 
 
-def _decode(text: str | bytes) -> Any:
+@cache
+def _pydantic_core() -> tuple[Callable[[object], bytes], type[Exception]]:
+    """Its writer of JSON; imported when it is needed first."""
+    from pydantic_core import PydanticSerializationError, to_json
+
+    return to_json, PydanticSerializationError
+
+
+def decode(text: str | bytes) -> Any:
+    """Read JSON from a column, as fast as can be."""
     return _raw_decode(text if isinstance(text, str) else text.decode())[0]
 
 
 _raw_decode = json.JSONDecoder().raw_decode
 # A hundred thousand images and units are a million small values: these take a fifth of the time
 # that `json.dumps` and `json.loads` take for such.
-_JSON: Mapping[str, Any] = {"json_serializer": _encode, "json_deserializer": _decode}
+_JSON: Mapping[str, Any] = {"json_serializer": _encode, "json_deserializer": decode}
 
 
 def _engine_of_server(url: sa.URL) -> sa.Engine:

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from fractal_jupyter.errors import AlreadyExists, InUse, NotFound
 from fractal_jupyter.models.images import Image, Scalar
-from fractal_jupyter.store.database import Database
+from fractal_jupyter.store.database import Database, decode
 from fractal_jupyter.store.documents import NamedRows
+from fractal_jupyter.store.many import Repeating, insert_many
 from fractal_jupyter.store.records import DatasetRecord
 from fractal_jupyter.store.tables import datasets, images, jobs
 
@@ -146,6 +147,14 @@ class Datasets(NamedRows[DatasetRecord]):
 _IMAGE_COLUMNS = sa.select(
     images.c.zarr_url, images.c.origin, images.c.attributes, images.c.types
 ).order_by(images.c.id)
+# The same, JSON as text.
+_IMAGE_TEXTS = sa.select(
+    images.c.zarr_url,
+    images.c.origin,
+    sa.cast(images.c.attributes, sa.Text),
+    sa.cast(images.c.types, sa.Text),
+).order_by(images.c.id)
+_INSERTED = ("dataset_id", "zarr_url", "origin", "attributes", "types")
 
 
 def _as_json(value: Scalar) -> tuple[str, ...]:
@@ -185,18 +194,21 @@ def read_images(
     connection: sa.Connection, dataset_id: int, *, offset: int = 0, limit: int | None = None
 ) -> list[Image]:
     """The images of a dataset, in order."""
-    query = _IMAGE_COLUMNS.where(images.c.dataset_id == dataset_id)
+    query = _IMAGE_TEXTS.where(images.c.dataset_id == dataset_id)
     if offset or limit is not None:
         query = query.offset(offset).limit(limit)
-    return [Image(*row) for row in connection.execute(query)]
+    attributes, types = Repeating(decode), Repeating(decode)
+    return [
+        Image(url, origin, attributes(of_attributes), types(of_types))
+        for url, origin, of_attributes, of_types in connection.execute(query).all()
+    ]
 
 
 def insert_images(connection: sa.Connection, dataset_id: int, new: Sequence[Image]) -> None:
     """Append images that are not there yet."""
     if new:
-        connection.execute(
-            sa.insert(images), [{"dataset_id": dataset_id, **image_values(i)} for i in new]
-        )
+        rows = [(dataset_id, i.zarr_url, i.origin, dict(i.attributes), dict(i.types)) for i in new]
+        insert_many(connection, images, _INSERTED, rows)
         _revise(connection, dataset_id)
 
 

@@ -21,11 +21,13 @@ from fractal_jupyter.store.datasets import (
     write_images,
 )
 from fractal_jupyter.store.leases import Lease, check
+from fractal_jupyter.store.many import insert_many
 from fractal_jupyter.store.records import BatchRecord, JobRecord, StepRecord, UnitRecord
 from fractal_jupyter.store.tables import batches, jobs, steps, units
 
 # What a unit can be, and the counter of its step that it counts in; pending units are the rest.
 COUNTED = ("running", "done", "failed", "cancelled", "interrupted")
+_PLANNED = ("job_id", "index", "step", "phase", "zarr_url", "args", "status", "merged")
 
 
 class StoredOutput(NamedTuple):
@@ -213,23 +215,12 @@ class Running:
                 sa.select(sa.func.max(units.c.index)).where(units.c.job_id == step.job_id)
             ).scalar()
             first = 0 if last is None else last + 1
-            if planned:
-                connection.execute(
-                    sa.insert(units),
-                    [
-                        {
-                            "job_id": step.job_id,
-                            "index": first + number,
-                            "step": step.position,
-                            "phase": phase,
-                            "zarr_url": zarr_url,
-                            "args": args,
-                            "status": "pending",
-                            "merged": False,
-                        }
-                        for number, (zarr_url, args) in enumerate(planned)
-                    ],
-                )
+            job, at = step.job_id, step.position
+            rows = [
+                (job, first + number, at, phase, zarr_url, args, "pending", False)
+                for number, (zarr_url, args) in enumerate(planned)
+            ]
+            insert_many(connection, units, _PLANNED, rows)
             _update_step(
                 connection,
                 step.job_id,
@@ -247,7 +238,7 @@ class Running:
             .order_by(units.c.index)
         )
         with self._database.read() as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
+            return {row[0]: row[1] for row in connection.execute(query).all()}
 
     def only_unit(self, job_id: int, position: int, phase: str) -> UnitRecord:
         """The unit of a phase that has just one, with its arguments and its output."""
@@ -259,7 +250,7 @@ class Running:
         """The arguments of the units of a phase, by index."""
         query = sa.select(units.c.index, units.c.args).where(*_of_phase(job_id, position, phase))
         with self._database.read() as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
+            return {row[0]: row[1] for row in connection.execute(query).all()}
 
     def unit_urls(self, job_id: int, position: int, phase: str) -> list[str]:
         """The images that the units of a phase work on, in the order of the units."""
@@ -269,7 +260,7 @@ class Running:
             .order_by(units.c.index)
         )
         with self._database.read() as connection:
-            return list(connection.execute(query).scalars())
+            return list(connection.execute(query).scalars().all())
 
     def outputs(self, job_id: int, position: int, phase: str) -> list[StoredOutput]:
         """What the units of a phase that are done have written, in the order of the units."""
@@ -279,7 +270,7 @@ class Running:
             .order_by(units.c.index)
         )
         with self._database.read() as connection:
-            return [StoredOutput(*row) for row in connection.execute(query)]
+            return [StoredOutput(*row) for row in connection.execute(query).all()]
 
     def merge_images(
         self,
@@ -378,7 +369,7 @@ class Running:
             units.c.job_id == batch.job_id, units.c.batch_id == batch.id
         )
         with self._database.read() as connection:
-            return list(connection.execute(query).scalars())
+            return list(connection.execute(query).scalars().all())
 
     def count_units_of(self, job_id: int, name: str) -> int:
         """How many units are in the batches of one name: those that were planned together."""
