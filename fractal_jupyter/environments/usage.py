@@ -8,7 +8,9 @@ from typing import Any
 
 from fractal_jupyter.environments.explain import last_lines
 from fractal_jupyter.environments.shipping import program
+from fractal_jupyter.environments.source import MARK, copy_place
 from fractal_jupyter.errors import CollectionError
+from fractal_jupyter.hosts import aside
 from fractal_jupyter.hosts.base import Host
 
 __all__ = ["EnvironmentUsage", "Leftover", "Swept", "Usage", "survey_usage", "sweep"]
@@ -132,6 +134,9 @@ def _ask(
         "tasks_dir": tasks_dir,
         "cache_dir": cache_dir or f"{tasks_dir}/.cache",
         "remove": wanted == "swept",
+        "set_aside": aside.PATTERN,
+        "copy_suffix": copy_place(""),
+        "copy_mark": MARK,
     }
     argv, stdin = program(python, "usage", request)
     result = host.run(argv, stdin=stdin)

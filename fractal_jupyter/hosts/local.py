@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fractal_jupyter.environment import build_environment, job_environment
 from fractal_jupyter.errors import FileMissing, HostError
+from fractal_jupyter.hosts.aside import new_removed
 from fractal_jupyter.hosts.base import (
     Capability,
     CommandResult,
@@ -217,7 +218,7 @@ def _remove(path: Path) -> None:
     if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
         return
-    doomed = path.with_name(f".{secrets.token_hex(8)}.removed")
+    doomed = path.with_name(new_removed())
     try:
         path.rename(doomed)
     except FileNotFoundError:

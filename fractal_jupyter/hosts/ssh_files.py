@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import io
 import posixpath
-import secrets
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from fractal_jupyter.hosts.aside import new_draft, new_removed
 from fractal_jupyter.hosts.listing import list_command
 from fractal_jupyter.hosts.ssh_shell import quoted
 
@@ -116,7 +116,7 @@ def remove_script(path: str) -> str:
     parent = posixpath.dirname(path.rstrip("/"))
     return f"""
 doomed={quoted(path)}
-renamed={quoted(posixpath.join(parent, f".{secrets.token_hex(8)}.removed"))}
+renamed={quoted(posixpath.join(parent, new_removed()))}
 if [ -d "$doomed" ] && ! [ -L "$doomed" ] && mv -T -- "$doomed" "$renamed" 2>/dev/null
 then doomed=$renamed; fi
 tries=50
@@ -159,7 +159,7 @@ def parcels(files: Mapping[str, bytes], mode: int) -> Iterator[Parcel]:
 
 def _unpack(folder: str, *, size: int, names: Iterable[str]) -> str:
     """Return the part of a script that takes an archive of `size` bytes from its input."""
-    draft = posixpath.join(folder, f".{secrets.token_hex(8)}.part")
+    draft = posixpath.join(folder, new_draft())
     moved = quoted(*(posixpath.basename(name) for name in names))
     return f"""
 draft={quoted(draft)}

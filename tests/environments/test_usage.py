@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 
 from fractal_jupyter.environments.lock import Lock
 from fractal_jupyter.environments.on_host import claim as claims
+from fractal_jupyter.environments.source import MARK, copy_place
 from fractal_jupyter.environments.usage import Usage, survey_usage, sweep
 from fractal_jupyter.errors import CollectionError
+from fractal_jupyter.hosts import aside
 from fractal_jupyter.hosts.local import LocalHost
 from tests.toy import wait_until
 
@@ -171,6 +174,49 @@ def test_leftovers_are_found_and_removed(workshop: Workshop, index: PackageIndex
     assert just_begun.is_dir()
     assert mine.is_dir()
     assert usage(workshop).leftovers == ()
+
+
+# Removes a folder, and is killed in the middle of it.
+KILLED = """
+import os, sys
+from fractal_jupyter.hosts import local
+local.shutil.rmtree = lambda *_: os.kill(os.getpid(), 9)
+local.LocalHost().remove(sys.argv[1])
+"""
+
+
+def test_what_a_killed_removal_leaves_is_found_and_removed(workshop: Workshop) -> None:
+    folder, _ = build(workshop, "1.0", "env")
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(folder)], check=False)
+    assert ended.returncode == -9
+    (rest,) = folder.parent.iterdir()
+    assert rest != folder
+    assert (rest / "environment.json").is_file()
+    found = usage(workshop)
+    assert found.environments == ()
+    assert [each.path for each in found.leftovers] == [str(rest)]
+    swept = sweep(LocalHost(), python=sys.executable, tasks_dir=str(workshop.folder))
+    assert swept.leftovers == (str(rest),)
+    assert not rest.exists()
+
+
+def test_what_is_just_being_filled_stays(workshop: Workshop) -> None:
+    drafts = [workshop.folder / "my-tasks" / aside.new_draft(), workshop.cache / "bin" / "draft"]
+    drafts[1] = drafts[1].with_name(aside.new_draft())
+    copies = [workshop.folder / "my-tasks" / copy_place(name) for name in ("being made", "env")]
+    for folder in (*drafts, *copies):
+        folder.mkdir(parents=True)
+    for copy in copies:
+        (copy / MARK).write_text("{}")
+    (workshop.folder / "my-tasks" / "env").mkdir()
+    assert usage(workshop).leftovers == ()
+    for path in (*drafts, *(copy / MARK for copy in copies)):
+        os.utime(path, (0, 0))
+    old = sorted(map(str, (*drafts, copies[0])))
+    assert [each.path for each in usage(workshop).leftovers] == old
+    swept = sweep(LocalHost(), python=sys.executable, tasks_dir=str(workshop.folder))
+    assert swept.leftovers == tuple(old)
+    assert copies[1].exists()
 
 
 def test_nothing_is_there_yet(workshop: Workshop, tmp_path: Path) -> None:

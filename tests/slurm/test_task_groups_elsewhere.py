@@ -6,16 +6,19 @@ What is the same everywhere is in tests/runner/test_task_groups.py.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from pwd import struct_passwd
 
+import psutil
 import pytest
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.task_groups import TaskGroup
-from fractal_jupyter.errors import ActivityLost
+from fractal_jupyter.errors import ActivityLost, FractalError
 from tests.environments.conftest import index, login, system_python
 from tests.environments.packages import PackageIndex, make_task_wheel
 from tests.environments.test_pixi import Bench
@@ -26,6 +29,7 @@ from tests.slurm.conftest import MakeFractal
 from tests.slurm.machine import Cluster
 from tests.slurm.test_collect import fractal, remote, sudo
 from tests.slurm.ways import RESOURCE, images
+from tests.sshd import Sshd
 from tests.toy import wait_until
 from tests.users import five_commands, sudoers
 
@@ -92,6 +96,55 @@ def test_what_a_killed_process_built_over_there_ends_by_itself(
     wait_until(lambda: members(builders) == [] and not folder.exists())
     index.gate.set()
     assert remote.collect("my-tasks==1.0").folder == str(folder)
+
+
+@pytest.mark.slurm_faults
+def test_what_a_killed_removal_has_left_over_there_is_shown_and_removed(
+    remote: Fractal, index: PackageIndex, login: Sshd
+) -> None:
+    make_task_wheel(index.folder)
+    remote.use("one")
+    group = remote.collect("my-tasks==1.0")
+    folder = Path(group.folder)
+    # What that user cannot remove keeps the removal busy for a second.
+    (folder / "stays" / "a while").mkdir(parents=True)
+    failed: list[FractalError] = []
+
+    def deactivate() -> None:
+        try:
+            group.deactivate()
+        except FractalError as error:
+            failed.append(error)
+
+    removing = threading.Thread(target=deactivate)
+    removing.start()
+    wait_until(lambda: list(folder.parent.glob(".*.removed")))
+    commands = [process for pid in login.connections() for process in children(pid)]
+    for process in commands:
+        os.killpg(process.pid, signal.SIGKILL)
+    removing.join(60)
+    assert commands
+    assert failed
+    (rest,) = folder.parent.iterdir()
+    shutil.rmtree(rest / "stays")
+    (left,) = [each for each in remote.task_groups.clean() if each.kind != "cache"]
+    assert (left.kind, left.folder) == ("leftover", str(rest))
+    assert left.what == "what a build or a removal has left behind"
+    remote.task_groups.clean(dry_run=False)
+    assert not rest.exists()
+    group.reactivate()
+
+
+def children(pid: int) -> list[psutil.Process]:
+    """The processes of its own that a process has started."""
+    try:
+        return [
+            process
+            for process in psutil.Process(pid).children(recursive=True)
+            if os.getpgid(process.pid) == process.pid and process.name() != "sshd"
+        ]
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        return []
 
 
 # And it runs

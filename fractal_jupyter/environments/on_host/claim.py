@@ -25,6 +25,9 @@ HEARTBEAT_SECONDS = 2.0
 # Without a new heartbeat for so long, an owner that cannot be looked up is taken for dead.
 SILENCE_SECONDS = 20.0
 
+# What `_beside` calls folders that are not complete yet, or are being removed.
+ASIDE = r"\..+\.[0-9a-f]{8}\.(?:old|new)"
+
 _CLAIM = re.compile(r"\.claim-(\d+)")
 
 

@@ -15,35 +15,87 @@ import stat
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .bytecode import BLOCK
-from .claim import Claim, age, is_complete, owner_of, take, take_over
+from .claim import ASIDE, Claim, age, is_complete, owner_of, take, take_over
 from .messages import Failure, report, send
 
 Inode = tuple[int, int]
 _SWEEP = "sweep"
 _DEPTH = 3
-_ASIDE = re.compile(r"\.(?P<folder>.+)\.[0-9a-f]{8}\.(?P<purpose>old|new)")
+# How names of what is being removed end; anything else that is set aside is not complete yet.
+_DOOMED = (".old", ".removed")
 # What is older than this was left behind, even where nobody can ask its owner.
 _OLD_SECONDS = 3600.0
 # Where uv refers to its archives without looking whether they are there.
 _POINTERS = ("url", "path")
 
 
+@dataclass(frozen=True)
+class Place:
+    """A folder of environments, and how to know what is in it.
+
+    Attributes:
+        tasks_dir: the folder.
+        cache: what its environments share.
+        set_aside: names of folders that are being removed, or are not complete yet.
+        copy_suffix: how the copy of a source folder is called, after that of its environment.
+        copy_mark: a file that each such copy has.
+    """
+
+    tasks_dir: Path
+    cache: Path
+    set_aside: re.Pattern[str]
+    copy_suffix: str
+    copy_mark: str
+
+    def is_aside(self, path: Path) -> bool:
+        """Tell whether a folder was put aside by whoever removes it, or has begun to fill it."""
+        return self.set_aside.fullmatch(path.name) is not None
+
+    def is_copy(self, path: Path) -> bool:
+        """Tell whether a folder is the copy of a source folder."""
+        return path.name.endswith(self.copy_suffix) and (path / self.copy_mark).is_file()
+
+    def is_environment(self, path: Path) -> bool:
+        """Tell whether a folder is an environment, whole or not."""
+        if self.is_aside(path) or self.is_copy(path):
+            return False
+        return is_complete(path) or owner_of(path) is not None
+
+    def is_left_over(self, path: Path) -> bool:
+        """Tell whether a folder is what is left of a build, or of a removal."""
+        if self.is_aside(path):
+            return path.name.endswith(_DOOMED) or age(path) > _OLD_SECONDS
+        if self.is_copy(path):
+            environment = path.with_name(path.name[: -len(self.copy_suffix)])
+            return not environment.exists() and age(path / self.copy_mark) > _OLD_SECONDS
+        return _is_abandoned(path)
+
+
 def main(document: Mapping[str, Any]) -> int:
     """Tell what is there; with `remove` in the request, remove what nothing needs.
 
-    The request: `tasks_dir`, `cache_dir` (what its environments share), `remove`.
+    The request: `tasks_dir`, `cache_dir` (what its environments share), `remove`; `set_aside`,
+    the pattern of names that whoever sends this gives to what is removed or not complete yet; and
+    of copies of source folders `copy_suffix`, and `copy_mark`, a file that each has.
     """
     request = document["request"]
-    place = Path(request["tasks_dir"]), Path(request["cache_dir"])
+    place = Place(
+        tasks_dir=Path(request["tasks_dir"]),
+        cache=Path(request["cache_dir"]),
+        set_aside=re.compile(f"{ASIDE}|{request['set_aside']}"),
+        copy_suffix=request["copy_suffix"],
+        copy_mark=request["copy_mark"],
+    )
     try:
         if request["remove"]:
-            send("swept", sweep(*place))
+            send("swept", sweep(place))
         else:
-            send("usage", survey(*place))
+            send("usage", survey(place))
     except OSError as error:
         report(Failure("system", str(error)))
         return 1
@@ -60,13 +112,13 @@ def wait_for_sweep(cache: str | None) -> None:
         time.sleep(0.1)
 
 
-def survey(tasks_dir: Path, cache: Path) -> dict[str, Any]:
+def survey(place: Place) -> dict[str, Any]:
     """Return what there is: environments, leftovers, the cache; sizes in bytes on the disk."""
     together: dict[Inode, int] = {}
     environments = []
-    cached = _Contents(cache)
-    for folder in _environments(tasks_dir, cache):
-        if not _is_left_over(folder):
+    cached = _Contents(place.cache)
+    for folder in _environments(place):
+        if not _is_abandoned(folder):
             contents = _Contents(folder)
             together.update(contents.sizes)
             environments.append(
@@ -79,20 +131,19 @@ def survey(tasks_dir: Path, cache: Path) -> dict[str, Any]:
                     "frees": contents.own(besides=cached),
                 }
             )
-    unused = sum(_size(path) for path in _unused(cache))
+    unused = sum(_size(path) for path in _unused(place.cache))
     return {
         "environments": environments,
         "together": sum(together.values()),
         "leftovers": [
-            {"path": str(path), "size": _Contents(path).own()}
-            for path in _leftovers(tasks_dir, cache)
+            {"path": str(path), "size": _Contents(path).own()} for path in _leftovers(place)
         ],
         "cache": cached.size,
         "unused": unused,
     }
 
 
-def sweep(tasks_dir: Path, cache: Path) -> dict[str, Any]:
+def sweep(place: Place) -> dict[str, Any]:
     """Remove leftovers, and what of the cache no environment has a link to.
 
     Returns:
@@ -100,16 +151,17 @@ def sweep(tasks_dir: Path, cache: Path) -> dict[str, Any]:
         because somebody builds, or removes, already.
     """
     freed, removed = 0, []
-    for path in _leftovers(tasks_dir, cache):
+    for path in _leftovers(place):
         size = _Contents(path).own()
-        if _remove_leftover(path):
+        if _remove_leftover(place, path):
             freed += size
             removed.append(str(path))
+    cache = place.cache
     claim = _claim_sweep(cache) if cache.is_dir() else None
     busy = claim is None and cache.is_dir()
     if claim is not None:
         try:
-            busy = not all(map(is_complete, _environments(tasks_dir, cache)))
+            busy = not all(map(is_complete, _environments(place)))
             freed += 0 if busy else _remove_unused(cache)
         finally:
             claim.abandon()
@@ -119,41 +171,44 @@ def sweep(tasks_dir: Path, cache: Path) -> dict[str, Any]:
 # Environments
 
 
-def _environments(tasks_dir: Path, cache: Path) -> Iterator[Path]:
-    """Yield the folders of environments, whole or not; what else is there is none of ours."""
-    pending = [(tasks_dir, 0)]
+def _ours(place: Place) -> Iterator[Path]:
+    """Yield folders of environments, whole or not, and what was made or set aside beside them.
+
+    What else is there is none of ours.
+    """
+    pending = [(place.tasks_dir, 0)]
     while pending:
         folder, depth = pending.pop()
         for path in _folders(folder):
-            if path == cache or _ASIDE.fullmatch(path.name):
+            if path == place.cache:
                 continue
-            if is_complete(path) or owner_of(path) is not None:
+            if place.is_aside(path) or place.is_copy(path) or place.is_environment(path):
                 yield path
             elif depth + 1 < _DEPTH:
                 pending.append((path, depth + 1))
 
 
-def _is_left_over(folder: Path) -> bool:
+def _environments(place: Place) -> Iterator[Path]:
+    """Return the folders of environments, whole or not."""
+    return filter(place.is_environment, _ours(place))
+
+
+def _is_abandoned(folder: Path) -> bool:
     """Tell whether whoever built in a folder is dead, as far as can be told at once."""
     owner = None if is_complete(folder) else owner_of(folder)
     return owner is not None and (not owner.is_alive() or owner.silence() > _OLD_SECONDS)
 
 
-def _leftovers(tasks_dir: Path, cache: Path) -> list[Path]:
+def _leftovers(place: Place) -> list[Path]:
     """Return folders of builds that did not get to their end, and of removals that did not."""
-    found = [folder for folder in _environments(tasks_dir, cache) if _is_left_over(folder)]
-    parents = [tasks_dir, *(path for path in _folders(tasks_dir) if path != cache)]
-    for parent in parents:
-        for path in _folders(parent):
-            match = _ASIDE.fullmatch(path.name)
-            if match and (match["purpose"] == "old" or age(path) > _OLD_SECONDS):
-                found.append(path)
-    return sorted(found)
+    # What is brought along lies in the cache.
+    brought = filter(place.is_aside, _folders(place.cache / "bin"))
+    return sorted(path for path in (*_ours(place), *brought) if place.is_left_over(path))
 
 
-def _remove_leftover(path: Path) -> bool:
+def _remove_leftover(place: Place, path: Path) -> bool:
     """Remove a leftover, unless somebody has begun to build in its place."""
-    if _ASIDE.fullmatch(path.name):
+    if place.is_aside(path) or place.is_copy(path):
         shutil.rmtree(str(path), ignore_errors=True)
         return not path.exists()
     owner = owner_of(path)
@@ -172,7 +227,7 @@ def _claim_sweep(cache: Path) -> Claim | None:
     claim = take(folder)
     if claim is None:
         owner = owner_of(folder)
-        if owner is not None and _is_left_over(folder):
+        if owner is not None and _is_abandoned(folder):
             claim = take_over(owner)
     return claim
 

@@ -27,6 +27,7 @@ from fractal_jupyter.runner.activities.kept import kept_file
 from fractal_jupyter.runner.activities.recipes import Recipe
 from fractal_jupyter.runner.activities.site import Site
 from fractal_jupyter.schedulers.slurm_once import SlurmOnce, once_options
+from fractal_jupyter.store.records import TaskGroupRecord
 
 # What a folder has in it while an environment is built there; see `environments.on_host.claim`.
 CLAIM_PREFIX = ".claim-"
@@ -160,6 +161,15 @@ def task_entries(*, name: str, version: str | None, manifest_text: str) -> list[
     return [
         {**entry, "type": task.type} for entry, task in zip(raw, manifest.task_list, strict=True)
     ]
+
+
+def clear_group(site: Site, group: TaskGroupRecord) -> bool:
+    """Do as `clear` does with the environment of a task group, and its copy of a source folder."""
+    if not clear(site, group.folder):
+        return False
+    if "source" in group.request and not isinstance(site.builder, LocalHost):
+        site.builder.remove(copy_place(group.folder))
+    return True
 
 
 def clear(site: Site, folder: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from fractal_jupyter.environments.usage import Usage, survey_usage, sweep
 from fractal_jupyter.errors import CollectionError, HostError, InUse, NotFound
-from fractal_jupyter.runner.activities.building import clear
+from fractal_jupyter.runner.activities.building import clear_group
 from fractal_jupyter.runner.activities.doing import Doing, Outcome
 from fractal_jupyter.runner.activities.kept import forget_unused, kept_folder, unused_copies
 from fractal_jupyter.runner.activities.process import start
@@ -200,7 +200,7 @@ def _of_nobody(site: Site, usage: Usage, groups: Sequence[TaskGroupRecord]) -> I
     for leftover in usage.leftovers:
         yield here(
             kind="leftover",
-            what="what a build has left behind",
+            what="what a build or a removal has left behind",
             folder=leftover.path,
             frees=leftover.own_bytes,
         )
@@ -255,7 +255,7 @@ def perform(doing: Doing) -> Outcome:
         except NotFound:
             continue  # deleted since it was found
     for group in _without_environment(store, site):
-        if clear(site, group.folder):
+        if clear_group(site, group):
             doing.log(f"Removed {group.folder}")
     swept = sweep(site.builder, python=python, tasks_dir=site.tasks_dir)
     for leftover in swept.leftovers:

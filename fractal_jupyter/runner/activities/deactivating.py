@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from fractal_jupyter.environments.source import copy_place
 from fractal_jupyter.errors import NotAllowed
-from fractal_jupyter.hosts.local import LocalHost
-from fractal_jupyter.runner.activities.building import clear
+from fractal_jupyter.runner.activities.building import clear_group
 from fractal_jupyter.runner.activities.doing import Doing, Outcome
 from fractal_jupyter.runner.activities.process import start
 from fractal_jupyter.runner.activities.site import site_of_group
@@ -65,8 +63,5 @@ def remove_environment(doing: Doing, group: TaskGroupRecord) -> None:
         return
     site = site_of_group(doing.store, group)
     doing.log(f"Removing {group.folder}")
-    if not clear(site, group.folder):
+    if not clear_group(site, group):
         doing.log(f"{group.folder} is no environment of ours: it stays.")
-        return
-    if "source" in group.request and not isinstance(site.builder, LocalHost):
-        site.builder.remove(copy_place(group.folder))
