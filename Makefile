@@ -18,7 +18,7 @@ LABEXTENSION := labextension
 LABEXTENSION_SOURCES := $(wildcard $(addprefix $(LABEXTENSION)/,src/* style/* schema/* *.json))
 
 .PHONY: help demo demo-slurm lab test test-faults quick other-pythons slurm slurm-down lint format \
-    bench bench-slurm clean system-packages labextension hub-proxy
+    bench bench-slurm clean system-packages labextension hub-proxy vscode-renderer
 .DEFAULT_GOAL := help
 
 help:
@@ -60,7 +60,7 @@ test: system-packages lint labextension
 	@$(MAKE) --no-print-directory other-pythons OTHER=3.13
 
 # What `make test` leaves out. One cluster, one hub, one worker: one after the other.
-test-faults: system-packages $(VENV)/.dev labextension hub-proxy
+test-faults: system-packages $(VENV)/.dev labextension hub-proxy vscode-renderer
 	$(PYTEST) -m '(slurm_faults or long) and not browser'
 	$(PYTEST) -m 'browser and long'
 	@$(MAKE) --no-print-directory other-pythons OTHER=3.12
@@ -137,13 +137,18 @@ hub-proxy:
 	@command -v npm >/dev/null && $(MAKE) --no-print-directory tests/hub/node_modules/.installed || \
 	    echo 'The proxy of JupyterHub cannot be installed: tests with a hub are left out' >&2
 
-tests/hub/node_modules/.installed: tests/hub/package-lock.json
-	@cd tests/hub && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+# What VS Code shows widgets with; without it these tests skip, and say so.
+vscode-renderer:
+	@command -v npm >/dev/null && $(MAKE) --no-print-directory tests/vscode/node_modules/.installed || \
+	    echo 'The renderer of VS Code cannot be installed: tests with it are left out' >&2
+
+tests/hub/node_modules/.installed tests/vscode/node_modules/.installed: %/node_modules/.installed: %/package-lock.json
+	@cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 clean:
 	rm -rf labextension/node_modules labextension/lib labextension/dist labextension/build.log
-	rm -rf tests/hub/node_modules
+	rm -rf tests/hub/node_modules tests/vscode/node_modules
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	rm -rf demo-output test-output benchmarks/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
