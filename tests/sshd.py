@@ -15,10 +15,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
+
+from tests.toy import wait_until
 
 SSHD = "/usr/sbin/sshd"
 
@@ -218,6 +220,41 @@ def make_key(path: Path, *, passphrase: str = "", kind: str = "ed25519") -> None
     """Make a private key and, beside it, the public one."""
     subprocess.run(
         ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "tests", "-f", str(path)],
+        check=True,
+    )
+
+
+def encrypt(key: Path, passphrase: str) -> None:
+    """Give a key that has no passphrase one."""
+    command = ["ssh-keygen", "-q", "-p", "-P", "", "-N", passphrase, "-f", str(key)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def ssh_agent(path: Path) -> Iterator[Path]:
+    """An SSH agent without keys whose socket is `path`; who is to use it must be told."""
+    with subprocess.Popen(
+        ["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        wait_until(path.exists)
+        yield path
+        process.terminate()
+
+
+def add_to_agent(key: Path, agent: Path, passphrase: str) -> None:
+    """Unlock a key, as `ssh-add` does when somebody types its passphrase."""
+    ask = agent.with_name(f"{agent.name}-ask")
+    ask.write_text(f"#!/bin/sh\necho {passphrase}\n")
+    ask.chmod(0o755)
+    subprocess.run(
+        ["ssh-add", "-q", str(key)],
+        env={
+            **os.environ,
+            "SSH_ASKPASS": str(ask),
+            "SSH_ASKPASS_REQUIRE": "force",
+            "SSH_AUTH_SOCK": str(agent),
+        },
+        stdin=subprocess.DEVNULL,
         check=True,
     )
 

@@ -84,9 +84,12 @@ class SSHHost:
         self._connection_made: Connection | None = None
         self._making = threading.Lock()
 
-    @functools.cached_property
+    @property
     def destination(self) -> Destination:
-        """Where the configuration says that it is, and how to log in."""
+        """Where the configuration says right now that it is, and how to log in.
+
+        It may be mended while a job waits, and there may be another agent.
+        """
         to = configured(self._host, user=self._username, port=self._port, files=self._config_files)
         if self._key_path is None:
             return to

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shlex
 import socket
 import stat
 import subprocess
@@ -280,7 +281,7 @@ def _keys(
         problem, key = _load(path)
         if key is None and problem == "":
             key = _from_agent(path, offered)
-            problem = "" if key else _locked(path, has_agent=agent.path is not None)
+            problem = "" if key else _locked(path, agent)
         if key is None:
             problems.append(problem)
         else:
@@ -323,13 +324,19 @@ def _load(path: str) -> tuple[str, paramiko.PKey | None]:
         return f"{path} is no private SSH key that can be used: {error}", None
 
 
-def _locked(path: str, *, has_agent: bool) -> str:
-    start = "" if has_agent else "start an agent with: eval $(ssh-agent), then "
+def _locked(path: str, agent: _Agent) -> str:
+    start = f"the SSH key {path} is encrypted, and"
+    at = f" at {agent.path}" if agent.path else ""
+    if agent.answers:
+        which = f"SSH_AUTH_SOCK={shlex.quote(agent.path)} " if agent.path else ""
+        return (
+            f"{start} the SSH agent{at} does not have it. In a terminal, unlock it with:"
+            f" {which}ssh-add {path}"
+        )
     return (
-        f"the SSH key {path} is encrypted, and "
-        + ("the SSH agent does not have it" if has_agent else "no SSH agent is running")
-        + f". In a terminal, {start}unlock it with: ssh-add {path}"
-        + ("" if has_agent else " and start Jupyter from that terminal")
+        f"{start} no SSH agent {f'answers{at}' if at else 'is running'}. In a terminal, start an"
+        f" agent with: eval $(ssh-agent), then unlock it with: ssh-add {path} and start Jupyter"
+        " from that terminal"
     )
 
 
@@ -344,10 +351,16 @@ def _from_agent(path: str, offered: Sequence[paramiko.PKey]) -> paramiko.PKey | 
 
 
 class _Agent:
-    """The keys of an SSH agent; none if there is no agent."""
+    """The keys of an SSH agent; none if there is no agent.
+
+    Attributes:
+        path: its socket; None where there is none, or (on Windows) it is found in another way.
+        answers: whether it is there; known when it was asked.
+    """
 
     def __init__(self, path: str | None) -> None:
         self.path = path
+        self.answers = False
         self._agent: Any = None
         self._socket: socket.socket | None = None
 
@@ -366,10 +379,11 @@ class _Agent:
                 self._socket.settimeout(20)
                 self._socket.connect(self.path)
                 self._agent._connect(self._socket)
-            return tuple(self._agent.get_keys())
+            offered = tuple(self._agent.get_keys())
         except (OSError, paramiko.SSHException):
-            self.path = None
             return ()
+        self.answers = True
+        return offered
 
     def close(self) -> None:
         if self._agent is not None:

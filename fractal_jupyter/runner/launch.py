@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fractal_jupyter.environment import job_environment
 from fractal_jupyter.errors import SupervisorFailed
+from fractal_jupyter.runner.agent import agent_message
 from fractal_jupyter.runner.detached import start_detached, store_folder
 from fractal_jupyter.runner.users import current_user
 from fractal_jupyter.runner.wake import ring
@@ -46,9 +47,17 @@ def wake_supervisor(store: Store) -> None:
         start_supervisor(store)
     elif alive(lease.process) is False:
         start_supervisor(store)
-    elif not ring(lease.address) and alive(lease.process) is None:
+    elif not _ring(lease.address) and alive(lease.process) is None:
         # It runs on another machine, or is dead there: whoever starts waits for a heartbeat.
         start_supervisor(store)
+
+
+def _ring(address: bytes | None) -> bool:
+    """Wake the supervisor, and tell it of our SSH agent; return whether it is there."""
+    agent = agent_message()
+    if agent is not None:
+        ring(address, agent)
+    return ring(address)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fractal_jupyter.errors import LeaseLost, StoreError, StoreUnavailable
+from fractal_jupyter.runner.agent import adopt_agent
 from fractal_jupyter.runner.context import Waker
 from fractal_jupyter.runner.driver import Backends, drive
 from fractal_jupyter.runner.launch import SILENCE_SECONDS
@@ -109,6 +110,8 @@ class Supervisor:
                         return
                     last_active = time.monotonic()
                 messages = self.alarm.wait(next_beat - time.monotonic())
+                if adopt_agent(messages):
+                    self._try_again()
                 if messages:
                     self.waker.wake()
                 # Results come many times a second, and start no job.
@@ -211,6 +214,11 @@ class Supervisor:
         log.exception("job %s: the next attempt is in %.0f s", job.id, pause, exc_info=error)
         entry.unsaid = f"cannot go on for now, and will try again: {error}"
         self._say_why(job, entry)
+
+    def _try_again(self) -> None:
+        """Let jobs that could not go on try again now: what they wait for may be there."""
+        for entry in self.drives.values():
+            entry.not_before = 0.0
 
     def _say_why(self, job: JobRecord, entry: Drive) -> None:
         """Tell the store why a job waits; when that does not work, later."""

@@ -87,14 +87,14 @@ class Alarm:
             Path(self.address).parent.rmdir()
 
 
-def ring(address: bytes | str | None) -> bool:
+def ring(address: bytes | str | None, message: bytes = JOBS) -> bool:
     """Wake whoever listens at `address`; return whether somebody does."""
     if not address or not hasattr(socket, "AF_UNIX"):
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
         try:
-            sender.sendto(JOBS, address)
+            sender.sendto(message, address)
         except BlockingIOError:
             return True  # its queue is full: it will wake
         except OSError:

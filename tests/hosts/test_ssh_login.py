@@ -19,8 +19,7 @@ from fractal_jupyter.errors import (
 )
 from fractal_jupyter.hosts.ssh import SSHHost, host_key, trust
 from tests.slurm.fixtures import unless
-from tests.sshd import Sshd, fingerprint, make_key, why_no_sshd
-from tests.toy import wait_until
+from tests.sshd import Sshd, add_to_agent, fingerprint, make_key, ssh_agent, why_no_sshd
 
 pytestmark = unless("SSH", why_no_sshd())
 
@@ -36,14 +35,9 @@ def server(tmp_path: Path) -> Iterator[Sshd]:
 @pytest.fixture
 def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An SSH agent without keys."""
-    path = tmp_path / "agent"
-    with subprocess.Popen(
-        ["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        wait_until(path.exists)
+    with ssh_agent(tmp_path / "agent") as path:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
         yield path
-        process.terminate()
 
 
 @pytest.fixture(autouse=True)
@@ -62,23 +56,6 @@ def works(host: SSHHost) -> bool:
         return host.run(["echo", "it works"]).text == "it works\n"
     finally:
         host.close()
-
-
-def add_to_agent(key: Path, agent: Path, passphrase: str) -> None:
-    ask = agent.with_name("ask")
-    ask.write_text(f"#!/bin/sh\necho {passphrase}\n")
-    ask.chmod(0o755)
-    subprocess.run(
-        ["ssh-add", "-q", str(key)],
-        env={
-            **os.environ,
-            "SSH_ASKPASS": str(ask),
-            "SSH_ASKPASS_REQUIRE": "force",
-            "SSH_AUTH_SOCK": str(agent),
-        },
-        stdin=subprocess.DEVNULL,
-        check=True,
-    )
 
 
 # Who the host is
@@ -234,16 +211,20 @@ def test_an_encrypted_key_comes_from_the_agent(server: Sshd, tmp_path: Path, age
     key = tmp_path / "encrypted"
     make_key(key, passphrase="secret")
     server.authorize((tmp_path / "encrypted.pub").read_text())
-    with pytest.raises(AccessDenied, match=rf"agent does not have it.*ssh-add {key}"):
+    words = rf"agent at {agent} does not have it.*: SSH_AUTH_SOCK={agent} ssh-add {key}"
+    with pytest.raises(AccessDenied, match=words):
         of(server, key).run(["true"])
     add_to_agent(key, agent, "secret")
     assert works(of(server, key))
     # another agent may be the one to ask
-    os.environ["SSH_AUTH_SOCK"] = str(tmp_path / "nobody")
-    with pytest.raises(AccessDenied, match="no SSH agent"):
-        of(server, key).run(["true"])
+    nobody = tmp_path / "nobody"
+    os.environ["SSH_AUTH_SOCK"] = str(nobody)
+    host = of(server, key)
+    with pytest.raises(AccessDenied, match=f"no SSH agent answers at {nobody}"):
+        host.run(["true"])
+    # and what the configuration says now is what counts, for who waits for it, too
     server.write_config(f"  IdentityAgent {agent}\n")
-    assert works(of(server, key))
+    assert works(host)
 
 
 def test_a_user_who_does_not_exist(server: Sshd) -> None:
