@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from jupyter_server.extension.application import ExtensionApp
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
-from traitlets import Float, Integer, Unicode
+from traitlets import Bool, Float, Integer, Unicode
 
 from fractal_jupyter.server.api import Api
 from fractal_jupyter.server.events import Announcer
@@ -47,6 +48,11 @@ class FractalExtension(ExtensionApp):
     watch_seconds = Float(
         1.0, min=0.05, help="How often the store is looked at for changes to tell of."
     ).tag(config=True)
+    local_work_is_activity = Bool(
+        True,
+        help="Whether the server counts as used while a job runs on this machine or an "
+        "environment is built, so that a culler does not stop it meanwhile.",
+    ).tag(config=True)
     store_threads = Integer(
         4, min=1, help="How many requests that ask the store only are answered side by side."
     ).tag(config=True)
@@ -79,6 +85,7 @@ class FractalExtension(ExtensionApp):
             pool=self._pools[False],
             seconds=self.watch_seconds,
             log=self.log,
+            record_activity=self._record_activity,
         )
         self.settings.update(
             {
@@ -91,6 +98,11 @@ class FractalExtension(ExtensionApp):
     def initialize_handlers(self) -> None:
         """Give the server all routes."""
         self.handlers.extend(handlers())
+
+    def _record_activity(self) -> None:
+        """Say that the server is used; Jupyter looks there, and cullers ask Jupyter."""
+        if self.local_work_is_activity:
+            self.settings["last_activity_times"][self.name] = datetime.now(UTC)
 
     async def stop_extension(self) -> None:
         """Record what ends with the server, and close the store."""

@@ -15,6 +15,7 @@ from jupyter_events import EventLogger
 from fractal_jupyter.errors import FractalError
 from fractal_jupyter.runner.launch import SupervisorCare
 from fractal_jupyter.runner.users import current_user
+from fractal_jupyter.server.local_work import is_under_way
 from fractal_jupyter.store.changes import Change, Picture, changes
 from fractal_jupyter.store.store import Store
 
@@ -29,6 +30,7 @@ class Watch:
     """Looks at the store, and says what is different since the last time."""
 
     def __init__(self, store: Store) -> None:
+        self.sees_local_work = False
         self._store = store
         self._version: int | None = None
         self._picture: Picture = store.changes.picture(current_user())
@@ -48,9 +50,10 @@ class Watch:
         return found
 
     def take_care(self) -> None:
-        """Now and then, see that active jobs are driven by somebody."""
+        """Now and then, see that active jobs are driven by somebody, and what is at work here."""
         if time.monotonic() >= self._next_care:
             self._next_care = time.monotonic() + CARE_SECONDS
+            self.sees_local_work = is_under_way(self._store)
             self._care.take()
 
 
@@ -65,6 +68,7 @@ class Announcer:
         pool: Executor,
         seconds: float,
         log: Logger,
+        record_activity: Callable[[], None],
     ) -> None:
         logger.register_event_schema(SCHEMA_FILE)
         self._store = store
@@ -72,6 +76,7 @@ class Announcer:
         self._pool = pool
         self._seconds = seconds
         self._log = log
+        self._record_activity = record_activity
         self._watch: Watch | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -106,6 +111,8 @@ class Announcer:
         if self._watch is None:
             self._watch = Watch(self._store())
         self._watch.take_care()
+        if self._watch.sees_local_work:
+            self._record_activity()
         # What changes while nobody listens is told to the first who does.
         return self._watch.look() if heard else []
 
