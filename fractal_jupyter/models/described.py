@@ -10,6 +10,16 @@ from pydantic import BaseModel
 
 from fractal_jupyter.models.documents import JsonObject
 
+# What a field's type is called in problems, and what stands in its place behind a meaning, which
+# has said it already. That a line is one line is seen.
+_SAID = {
+    "text on one line, without control characters": "",
+    "memory in MB, ": ", ",
+    "a time limit ": ": ",
+    "the name or address of a host, ": ", ",
+    "a user's name of ": ": ",
+}
+
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8,}.*)*)", re.MULTILINE)
 
 
@@ -51,6 +61,10 @@ def _allowed(field: Mapping[str, Any]) -> str:
 
 
 def _joined(meaning: str, allowed: str) -> str:
+    for said, joint in _SAID.items():
+        if meaning and allowed.startswith(said):
+            rest = allowed.removeprefix(said)
+            return f"{meaning.removesuffix('.')}{joint}{rest}."
     first = f"{allowed[:1].upper()}{allowed[1:]}." if allowed else ""
     return " ".join(filter(None, (meaning, first)))
 

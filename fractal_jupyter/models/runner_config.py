@@ -52,8 +52,8 @@ class LocalRunnerConfig(Section):
     """How jobs are run on this machine.
 
     Attributes:
-        parallel_tasks_per_job: How many units run side by side; None for as many as there are
-            processors to use.
+        parallel_tasks_per_job: Most of them at a time; None for as many as there are processors to
+            use.
     """
 
     parallel_tasks_per_job: PositiveInt | None = None

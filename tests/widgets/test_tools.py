@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -12,9 +13,13 @@ from typing import Any
 
 import ipywidgets
 import pytest
+from pydantic import BaseModel
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.errors import Ambiguous, InvalidArguments, NotFound
+from fractal_jupyter.models.described import document_schema
+from fractal_jupyter.models.profile import SlurmSSHProfile
+from fractal_jupyter.models.resource import LocalResource, SlurmSSHResource
 from fractal_jupyter.widgets.source import call_source, python_source
 from tests.toy import add_task_group, add_toy_tasks, make_dataset, wait_until
 
@@ -346,6 +351,25 @@ def test_a_profile_is_made_and_changed(fractal: Fractal) -> None:
         fractal.profiles.editor()
     with pytest.raises(NotFound):
         fractal.profiles.editor("nobody")
+
+
+def described(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The names of all fields of a document, and what is said of them."""
+    for part in (schema, *schema["$defs"].values()):
+        for name, field in part["properties"].items():
+            yield name, field["description"]
+
+
+@pytest.mark.parametrize("model", [SlurmSSHResource, LocalResource, SlurmSSHProfile])
+def test_what_is_said_of_a_field_is_said_once(model: type[BaseModel]) -> None:
+    for name, text in described(document_schema(model)):
+        meaning, _, allowed = text.replace("number", "").partition(". ")
+        twice = set(long_words(meaning)) & set(long_words(allowed))
+        assert not twice, f"{name}: {text}"
+
+
+def long_words(text: str) -> list[str]:
+    return re.findall("[a-z]{5,}", text.lower())
 
 
 # --- the dataset browser --------------------------------------------------------------------------
