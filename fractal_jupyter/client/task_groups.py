@@ -237,7 +237,13 @@ class TaskGroups:
         found = self.get(group) if isinstance(group, str) else group
         return export(self._store, found._now(), None if path is None else Path(path))
 
-    def clean(self, *, dry_run: bool = True, unused_for: float = UNUSED_DAYS) -> Listing[Unused]:
+    def clean(
+        self,
+        *,
+        dry_run: bool = True,
+        unused_for: float = UNUSED_DAYS,
+        profile: str | None = None,
+    ) -> Listing[Unused]:
         """Show what of the environments on the disk nothing uses, and what removing it frees.
 
         Removed, it is what no workflow and for long no job has used (deactivated: it can be
@@ -247,19 +253,22 @@ class TaskGroups:
         Args:
             dry_run: False to remove it; otherwise it is only listed.
             unused_for: Days that a task group must not have been used for.
+            profile: Look only at the environments of this profile; by default at all that this
+                store knows of. A cluster on which nothing was collected is not asked.
 
         Returns:
-            What nothing uses, what frees most first. A folder that cannot be looked at is told in
-            a warning.
+            What nothing uses, what frees most first. What is left out because it cannot be looked
+            at is told in a warning.
 
         Raises:
             InvalidArguments: `unused_for` is no number of days.
+            NotFound: There is no such profile.
         """
         from fractal_jupyter.display.task_groups import unused_page
 
         if not isinstance(unused_for, (int, float)) or unused_for < 0:
             raise InvalidArguments(f"unused_for={unused_for!r}: allowed is a number of days.")
-        found, problems = look_everywhere(self._store, unused_for=unused_for)
+        found, problems = look_everywhere(self._store, unused_for=unused_for, profile=profile)
         for problem in problems:
             warnings.warn(problem, UserWarning, stacklevel=2)
         unused = sorted(
@@ -267,7 +276,7 @@ class TaskGroups:
             key=lambda each: (each.kind == "unknown", -each.frees),
         )
         if not dry_run:
-            for one in (one for one in found if not one.is_clean):
+            for one in (one for one in found if one.removable):
                 title = f"Cleaning {one.site.tasks_dir}"
                 begun = begin_cleaning(self._store, one)
                 see_to_it(self._store, title, begun, done=lambda _: "clean")
@@ -275,6 +284,7 @@ class TaskGroups:
             "saved": sum(one.saved_bytes for one in found),
             "removed": not dry_run,
             "unused_for": None if unused_for == UNUSED_DAYS else unused_for,
+            "profile": profile,
         }
         return Listing(
             unused,

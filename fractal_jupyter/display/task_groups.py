@@ -125,7 +125,12 @@ def _freeze(freeze: Sequence[str]) -> Note:
 
 
 def unused_page(
-    unused: Sequence[Unused], *, saved: int, removed: bool, unused_for: float | None = None
+    unused: Sequence[Unused],
+    *,
+    saved: int,
+    removed: bool,
+    unused_for: float | None = None,
+    profile: str | None = None,
 ) -> Page:
     """What of the environments on the disk nothing uses.
 
@@ -134,11 +139,13 @@ def unused_page(
         saved: What the environments would take in addition if they shared no files, in bytes.
         removed: Whether it was removed.
         unused_for: What was said of how long task groups were not used, if it was.
+        profile: The profile that was named, if one was.
     """
     shown, left_out = clipped(unused, head=100)
     ours = [each for each in unused if each.kind != "unknown"]
     total = size(sum(each.frees for each in ours))
     said = "" if unused_for is None else f"unused_for={unused_for:g}, "
+    said += "" if profile is None else f"profile={profile!r}, "
     call = f"fractal.task_groups.clean({said}dry_run=False)"
     hint = Hint(code=call, words=f"frees {total}")
     facts = (Span(f"environments share {size(saved)}"),) if saved else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +90,14 @@ class Swept:
     busy: bool
 
 
-def survey_usage(host: Host, *, python: str, tasks_dir: str, cache_dir: str | None = None) -> Usage:
+def survey_usage(
+    host: Host,
+    *,
+    python: str,
+    tasks_dir: str,
+    cache_dir: str | None = None,
+    gone: Sequence[str] = (),
+) -> Usage:
     """Find out what the environments of a folder take up; nothing is changed.
 
     Args:
@@ -97,12 +105,14 @@ def survey_usage(host: Host, *, python: str, tasks_dir: str, cache_dir: str | No
         python: absolute path of an interpreter there.
         tasks_dir: the folder that they are in, perhaps in folders by package.
         cache_dir: the cache that they share; by default `.cache` in that folder.
+        gone: folders in which there should be no environment any more: what is there and is
+            not whole is a leftover, too.
 
     Raises:
         CollectionError: the files cannot be looked at.
         HostError: the host does not do what it should.
     """
-    found = _ask(host, python, "usage", tasks_dir=tasks_dir, cache_dir=cache_dir)
+    found = _ask(host, python, "usage", tasks_dir=tasks_dir, cache_dir=cache_dir, folders=gone)
     environments = (
         EnvironmentUsage(each["folder"], each["complete"], each["size"], each["own"], each["frees"])
         for each in found["environments"]
@@ -116,24 +126,39 @@ def survey_usage(host: Host, *, python: str, tasks_dir: str, cache_dir: str | No
     )
 
 
-def sweep(host: Host, *, python: str, tasks_dir: str, cache_dir: str | None = None) -> Swept:
+def sweep(
+    host: Host,
+    *,
+    python: str,
+    tasks_dir: str,
+    cache_dir: str | None = None,
+    leftovers: Sequence[str] | None = None,
+) -> Swept:
     """Remove leftovers, and what of the shared cache no environment has a file of.
 
     No environment changes, and none that is being built is disturbed: while there are such, the
-    cache is left as it is. Arguments and errors are those of `survey_usage`.
+    cache is left as it is. Arguments and errors are those of `survey_usage`, and `leftovers` are
+    those that may be removed, by default all.
     """
-    found = _ask(host, python, "swept", tasks_dir=tasks_dir, cache_dir=cache_dir)
+    found = _ask(host, python, "swept", tasks_dir=tasks_dir, cache_dir=cache_dir, folders=leftovers)
     return Swept(found["freed"], tuple(found["leftovers"]), found["busy"])
 
 
 def _ask(
-    host: Host, python: str, wanted: str, *, tasks_dir: str, cache_dir: str | None
+    host: Host,
+    python: str,
+    wanted: str,
+    *,
+    tasks_dir: str,
+    cache_dir: str | None,
+    folders: Sequence[str] | None,
 ) -> dict[str, Any]:
     """Run the program on the host; return the content of its one message."""
     request = {
         "tasks_dir": tasks_dir,
         "cache_dir": cache_dir or f"{tasks_dir}/.cache",
         "remove": wanted == "swept",
+        "folders": None if folders is None else list(folders),
         "set_aside": aside.PATTERN,
         "copy_suffix": copy_place(""),
         "copy_mark": MARK,

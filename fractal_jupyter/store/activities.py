@@ -209,6 +209,12 @@ class Activities:
             query = query.where(activities.c.task_group_id == task_group_id)
         return self._records(query)
 
+    def newest_below(self, place: str) -> ActivityRecord | None:
+        """The last activity that changed something below a place."""
+        below = activities.c.place.startswith(f"{place}/", autoescape=True)
+        query = sa.select(activities).where(below).order_by(activities.c.id.desc()).limit(1)
+        return next(iter(self._records(query)), None)
+
     def _records(self, query: sa.Select[Any]) -> list[ActivityRecord]:
         with self._database.read() as connection:
             return [ActivityRecord.from_row(row) for row in connection.execute(query)]

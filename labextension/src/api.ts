@@ -417,8 +417,12 @@ export class Api {
   reactivate = (group: number) => this.post<IActivity>(`task_groups/${group}/reactivate`);
   deleteGroup = async (group: number): Promise<IActivity> =>
     (await this.ask(`task_groups/${group}`, {}, { method: 'DELETE' })).json();
-  clean = async (days: number) =>
-    (await this.post<{ items: IActivity[] }>('task_groups/clean', { unused_for: days })).items;
+  /** Remove what was listed by `unused`, asked with the same days; nothing else. */
+  clean = async (days: number, seen: IUnused[]) => {
+    const items = seen.map(({ kind, resource, folder }) => ({ kind, resource, folder }));
+    const body = { unused_for: days, items };
+    return (await this.post<{ items: IActivity[] }>('task_groups/clean', body)).items;
+  };
   cancelActivity = (id: number) => this.post<IActivity>(`activities/${id}/cancel`);
   addDataset = (body: { name: string; zarr_dir: string; project_dir?: string }) =>
     this.post<IDataset>('datasets', body);

@@ -40,7 +40,7 @@ export function CleanView(): JSX.Element {
       return;
     }
     try {
-      setBegun((await api.clean(days)).map(activity => activity.id));
+      setBegun((await api.clean(days, removable)).map(activity => activity.id));
       changes.everything();
     } catch (reason) {
       setRefused(messageOf(reason));

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from fractal_jupyter import Fractal
+from fractal_jupyter.errors import NotFound
+from fractal_jupyter.hosts import aside
 from fractal_jupyter.runner.activities.building import METADATA
-from fractal_jupyter.runner.activities.cleaning import look_everywhere
+from fractal_jupyter.runner.activities.cleaning import begin_cleaning, look_everywhere
 from fractal_jupyter.runner.activities.kept import keep_file, kept_folder
 from fractal_jupyter.store.task_groups import use
 from tests.environments.conftest import index
@@ -80,10 +84,50 @@ def test_copies_of_another_store_beside_it_stay(fractal: Fractal, tmp_path: Path
     beside.close()
 
 
-def second_resource(fractal: Fractal) -> None:
-    """Add a resource with the same folder of environments, and a profile of it."""
+def test_what_was_not_listed_stays(fractal: Fractal, make: Make) -> None:
+    seen, unseen = make("seen"), make("unseen")
+    tasks = Path(seen.folder).parents[1]
+    left = [tasks / "seen" / aside.new_removed() for _ in range(2)]
+    left[0].mkdir()
+    seen.deactivate()
+    Path(seen.folder).mkdir()
+    Path(seen.folder, "half of it").touch()
+    listed = fractal.task_groups.clean()
+    assert {each.folder for each in listed if each.kind == "leftover"} == {
+        seen.folder,
+        str(left[0]),
+    }
+    (found,), _ = look_everywhere(fractal._store, unused_for=0)
+    chosen = found.only({each.seen for each in listed})
+    left[1].mkdir()
+    unseen.deactivate()
+    (tasks / "unseen" / "1.0").mkdir()
+    begun, _ = begin_cleaning(fractal._store, chosen)
+    assert fractal.activities.get(begun.id).wait(60).status == "OK"
+    assert not left[0].exists()
+    assert not Path(seen.folder).exists()
+    assert left[1].exists()
+    assert Path(unseen.folder).exists()
+    fractal.task_groups.clean(dry_run=False)
+    assert not left[1].exists()
+    assert not Path(unseen.folder).exists()
+
+
+def test_only_the_profile_that_is_named_is_looked_at(fractal: Fractal, make: Make) -> None:
+    group = make("one")
+    second_resource(fractal, tasks_local_dir=str(Path(group.folder).parents[2] / "second"))
+    assert fractal.task_groups.clean(unused_for=0, profile="second") == []
+    listed = fractal.task_groups.clean(unused_for=0, profile="Local profile")
+    assert [each.task_group_id for each in listed if each.kind == "task group"] == [group.id]
+    assert "profile='Local profile', dry_run=False" in repr(listed)
+    with pytest.raises(NotFound, match="nobody"):
+        fractal.task_groups.clean(profile="nobody")
+
+
+def second_resource(fractal: Fractal, **fields: str) -> None:
+    """Add a resource, if not said otherwise with the same folders, and a profile of it."""
     document = fractal._store.resources.get("Local resource").document
-    fractal.resources.add({**document, "name": "Second"})
+    fractal.resources.add({**document, "name": "Second", **fields})
     fractal.profiles.add({"name": "second", "resource_type": "local"}, resource="Second")
 
 

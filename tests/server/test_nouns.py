@@ -145,7 +145,13 @@ async def test_the_life_of_a_task_group(fractal: Fractal, call: Call, tmp_path: 
     assert [each["what"] for each in unused["items"] if each["kind"] == "task group"] == [
         "my-tasks 1.0"
     ]
-    for activity in read(await call("POST", "task_groups/clean", {"unused_for": 0}), 202)["items"]:
+    nothing = read(await call("POST", "task_groups/clean", {"unused_for": 0, "items": []}), 202)
+    assert nothing["items"] == []
+    seen = [
+        {name: each[name] for name in ("kind", "resource", "folder")} for each in unused["items"]
+    ]
+    body = {"unused_for": 0, "items": seen}
+    for activity in read(await call("POST", "task_groups/clean", body), 202)["items"]:
         assert (await over(call, activity))["status"] == "OK"
     assert not read(await call("GET", place))["active"]
     done = read(await call("POST", f"activities/{collected['id']}/cancel"), 202)

@@ -5,10 +5,13 @@ What is the same everywhere is in tests/runner/test_task_groups.py.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from pwd import struct_passwd
@@ -20,7 +23,7 @@ from fractal_jupyter import Fractal
 from fractal_jupyter.client.task_groups import TaskGroup
 from fractal_jupyter.errors import ActivityLost, FractalError
 from tests.environments.conftest import index, login, system_python
-from tests.environments.packages import PackageIndex, make_task_wheel
+from tests.environments.packages import PackageIndex, make_task_wheel, make_wheel, manifest
 from tests.environments.test_pixi import Bench
 from tests.environments.test_venv import members, owner
 from tests.runner.test_refreshing import write_project
@@ -135,6 +138,33 @@ def test_what_a_killed_removal_has_left_over_there_is_shown_and_removed(
     group.reactivate()
 
 
+def test_a_cluster_is_asked_what_can_be_cleaned_only_where_there_may_be_something(
+    remote: Fractal, index: PackageIndex, login: Sshd
+) -> None:
+    make_task_wheel(index.folder)
+
+    def left_out(**asked: str) -> list[str]:
+        """What `clean` says while nobody answers."""
+        login.stop()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert remote.task_groups.clean(unused_for=0, profile=asked.get("profile")) == []
+        login.start()
+        return [str(warning.message) for warning in caught]
+
+    assert left_out() == []
+    (named,) = left_out(profile="two")
+    assert re.match(r"Left out: .*/user/tasks of two of the resource 'cluster' .*login", named)
+    group = remote.collect("my-tasks==1.0", profile="one")
+    (known,) = left_out()
+    assert "tasks of one of the resource 'cluster' (profile 'one')" in known
+    group.delete()
+    (rest,) = left_out()
+    assert "tasks of one" in rest
+    assert remote.task_groups.clean(dry_run=False) != []
+    assert left_out() == []
+
+
 def children(pid: int) -> list[psutil.Process]:
     """The processes of its own that a process has started."""
     try:
@@ -186,13 +216,59 @@ def test_a_source_folder_is_run_as_it_is_now(
 
 
 @pytest.fixture
-def pixi(remote_fractal: MakeFractal, shared_folder: Path) -> tuple[Fractal, Bench]:
-    """A client of a cluster that solves pixi projects in jobs, and what these projects need."""
+def bench(shared_folder: Path) -> Bench:
+    """What pixi projects need, where all users find it."""
     (shared_folder / "bench").mkdir(mode=0o777)
     bench = Bench(shared_folder / "bench", "/usr/bin/python3")
     make_task_wheel(bench.channel)
     for path in [bench.channel, *(Path(each) for each in bench.config.versions.values())]:
         path.chmod(0o777)
+    return bench
+
+
+@pytest.mark.slurm_faults
+def test_a_pixi_project_through_its_whole_life_as_another_user(
+    cluster: Cluster,
+    on_cluster: Fractal,
+    bench: Bench,
+    user_folder: Path,
+    second_user: struct_passwd,
+) -> None:
+    fractal, config = on_cluster, bench.config.model_dump(exclude={"SLURM_CONFIG"})
+    if fractal._store.resources.get(RESOURCE).document["type"] == "slurm_ssh":
+        config["SLURM_CONFIG"] = SLURM_CONFIG
+    make_wheel(
+        bench.channel,
+        "my-tasks",
+        manifest_text=json.dumps(manifest()),
+        files={"do_it.py": "import getpass\nprint('done by', getpass.getuser())\n"},
+    )
+    fractal.resources.update(RESOURCE, tasks_pixi_config=config)
+    group = fractal.collect(bench.archive, pixi=True)
+    lock, folder = group.lock, Path(group.folder)
+    assert (group.origin, group.package, group.version) == ("pixi", "my-tasks", "1.0")
+    dataset = images(fractal, user_folder, 1)
+
+    def run() -> None:
+        job = fractal.submit("Do it", dataset).wait(60)
+        assert job.status == "done", job.error
+        assert job.log(unit=0) == f"done by {second_user.pw_name}\n"
+
+    run()
+    group.deactivate()
+    assert not folder.exists()
+    group.reactivate()
+    assert group.lock == lock
+    run()
+    group.delete()
+    assert not folder.exists()
+    assert "my-tasks" not in [each.package for each in fractal.task_groups.list()]
+    assert not list(folder.parent.glob(".*"))
+
+
+@pytest.fixture
+def pixi(remote_fractal: MakeFractal, bench: Bench) -> tuple[Fractal, Bench]:
+    """A client of a cluster that solves pixi projects in jobs, and what these projects need."""
     (bench.channel / "closed").touch()
     fractal = remote_fractal()
     config = {**bench.config.model_dump(), "SLURM_CONFIG": SLURM_CONFIG}

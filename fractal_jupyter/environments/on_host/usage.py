@@ -14,7 +14,7 @@ import shutil
 import stat
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,8 @@ class Place:
 def main(document: Mapping[str, Any]) -> int:
     """Tell what is there; with `remove` in the request, remove what nothing needs.
 
-    The request: `tasks_dir`, `cache_dir` (what its environments share), `remove`; `set_aside`,
+    The request: `tasks_dir`, `cache_dir` (what its environments share), `remove`; `folders`,
+    those in which there should be nothing, or with `remove` those to remove; `set_aside`,
     the pattern of names that whoever sends this gives to what is removed or not complete yet; and
     of copies of source folders `copy_suffix`, and `copy_mark`, a file that each has.
     """
@@ -93,9 +94,9 @@ def main(document: Mapping[str, Any]) -> int:
     )
     try:
         if request["remove"]:
-            send("swept", sweep(place))
+            send("swept", sweep(place, request["folders"]))
         else:
-            send("usage", survey(place))
+            send("usage", survey(place, request["folders"]))
     except OSError as error:
         report(Failure("system", str(error)))
         return 1
@@ -112,8 +113,12 @@ def wait_for_sweep(cache: str | None) -> None:
         time.sleep(0.1)
 
 
-def survey(place: Place) -> dict[str, Any]:
-    """Return what there is: environments, leftovers, the cache; sizes in bytes on the disk."""
+def survey(place: Place, gone: Sequence[str]) -> dict[str, Any]:
+    """Return what there is: environments, leftovers, the cache; sizes in bytes on the disk.
+
+    What is in the folders `gone`, and is nothing whole and nothing that is being built, is left
+    over.
+    """
     together: dict[Inode, int] = {}
     environments = []
     cached = _Contents(place.cache)
@@ -136,15 +141,16 @@ def survey(place: Place) -> dict[str, Any]:
         "environments": environments,
         "together": sum(together.values()),
         "leftovers": [
-            {"path": str(path), "size": _Contents(path).own()} for path in _leftovers(place)
+            {"path": str(path), "size": _Contents(path).own()}
+            for path in sorted({*_leftovers(place), *_remains(gone)})
         ],
         "cache": cached.size,
         "unused": unused,
     }
 
 
-def sweep(place: Place) -> dict[str, Any]:
-    """Remove leftovers, and what of the cache no environment has a link to.
+def sweep(place: Place, wanted: Sequence[str] | None) -> dict[str, Any]:
+    """Remove leftovers, all or those that are wanted, and what of the cache nothing links to.
 
     Returns:
         `freed` (bytes), `leftovers` (their paths), and `busy`: whether the cache was left as it is
@@ -152,6 +158,8 @@ def sweep(place: Place) -> dict[str, Any]:
     """
     freed, removed = 0, []
     for path in _leftovers(place):
+        if wanted is not None and str(path) not in wanted:
+            continue
         size = _Contents(path).own()
         if _remove_leftover(place, path):
             freed += size
@@ -204,6 +212,13 @@ def _leftovers(place: Place) -> list[Path]:
     # What is brought along lies in the cache.
     brought = filter(place.is_aside, _folders(place.cache / "bin"))
     return sorted(path for path in (*_ours(place), *brought) if place.is_left_over(path))
+
+
+def _remains(folders: Sequence[str]) -> Iterator[Path]:
+    """Yield those folders that are there, and neither an environment nor one that is built."""
+    for folder in map(Path, folders):
+        if folder.is_dir() and not is_complete(folder) and owner_of(folder) is None:
+            yield folder
 
 
 def _remove_leftover(place: Place, path: Path) -> bool:

@@ -8,13 +8,14 @@ environment has.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Literal
 
 from fractal_jupyter.environments.usage import Usage, survey_usage, sweep
 from fractal_jupyter.errors import CollectionError, HostError, InUse, NotFound
+from fractal_jupyter.hosts.local import LocalHost
 from fractal_jupyter.runner.activities.building import clear_group
 from fractal_jupyter.runner.activities.doing import Doing, Outcome
 from fractal_jupyter.runner.activities.kept import forget_unused, kept_folder, unused_copies
@@ -30,6 +31,8 @@ SECONDS_PER_DAY = 86_400
 HERE = "this machine"
 
 Kind = Literal["task group", "leftover", "cache", "unknown"]
+# Kind, resource and folder.
+Seen = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,11 @@ class Unused:
     frees: int
     task_group_id: int | None = None
 
+    @property
+    def seen(self) -> Seen:
+        """What it is known by to who has seen a list of what nothing uses."""
+        return self.kind, self.resource, self.folder
+
 
 @dataclass(frozen=True, slots=True)
 class Cleanable:
@@ -64,8 +72,6 @@ class Cleanable:
         site: Where.
         unused: What nothing uses.
         saved_bytes: What the environments there would take in addition if they shared nothing.
-        is_clean: Whether there is nothing to remove, not even what may be left of environments
-            that were being removed, which does not look like one any more.
 
     What two resources with one folder share is counted with the first of them.
     """
@@ -73,34 +79,49 @@ class Cleanable:
     site: Site
     unused: tuple[Unused, ...]
     saved_bytes: int
-    is_clean: bool
+
+    @property
+    def removable(self) -> tuple[Unused, ...]:
+        """What of it can be removed."""
+        return tuple(each for each in self.unused if each.kind != "unknown")
+
+    def only(self, seen: Collection[Seen]) -> Cleanable:
+        """The same with nothing but what somebody has seen."""
+        unused = tuple(each for each in self.unused if each.seen in seen)
+        return replace(self, unused=unused)
 
 
-def look_everywhere(store: Store, *, unused_for: float) -> tuple[list[Cleanable], list[str]]:
+def look_everywhere(
+    store: Store, *, unused_for: float, profile: str | None = None
+) -> tuple[list[Cleanable], list[str]]:
     """Look at each folder of environments that a task group or a profile of the store has.
 
-    Nothing is changed.
+    Nothing is changed. Another machine is not asked where there can be nothing of this store.
 
     Args:
         store: Its task groups are used, or not.
         unused_for: Days for which a task group was not used, to count as unused.
+        profile: Look only at the folder of this one, whatever is there.
 
     Returns:
-        What was found, and in words which folders cannot be looked at: a cluster that does not
-        answer keeps nobody from cleaning this machine.
+        What was found, and in words what was left out, and why: a cluster that does not answer
+        keeps nobody from cleaning this machine.
+
+    Raises:
+        NotFound: There is no such profile.
     """
-    sites, problems = _sites(store)
+    sites, problems = _sites(store) if profile is None else _site_of_one(store, profile)
     usages: dict[tuple[str, str], Usage] = {}
     found: list[Cleanable] = []
     groups = store.task_groups.all()
-    copies = tuple(_copies(store))
+    copies = tuple(_copies(store)) if profile is None else ()
     for site in sites:
         place = site.builder.name, site.tasks_dir
         is_first = place not in usages
         try:
-            usage = _survey(site) if is_first else usages[place]
+            usage = _survey(store, site) if is_first else usages[place]
         except (CollectionError, HostError, NotFound) as error:
-            problems.append(str(error))
+            problems.append(_left_out(site, error))
             continue
         usages[place] = usage
         unused = [*copies, *_of_groups(store, site, usage, unused_for)]
@@ -110,8 +131,6 @@ def look_everywhere(store: Store, *, unused_for: float) -> tuple[list[Cleanable]
                 site=site,
                 unused=tuple(unused),
                 saved_bytes=usage.saved_bytes if is_first else 0,
-                is_clean=all(each.kind == "unknown" for each in unused)
-                and not _without_environment(store, site),
             )
         )
         copies = ()
@@ -122,22 +141,50 @@ def _sites(store: Store) -> tuple[list[Site], list[str]]:
     """The sites of all task groups and profiles, each once, and why some are not known."""
     sites: dict[tuple[int, str], Site] = {}
     problems: list[str] = []
-    for find in (
-        *(partial(site_of_group, store, group) for group in store.task_groups.all()),
-        *(partial(site_of, store, profile) for profile in store.profiles.all()),
+    for find, is_known in (
+        *((partial(site_of_group, store, group), True) for group in store.task_groups.all()),
+        *((partial(site_of, store, profile), False) for profile in store.profiles.all()),
     ):
         try:
             site = find()
         except (CollectionError, HostError, NotFound) as error:
             problems.append(str(error))
         else:
-            sites.setdefault((site.resource_id, site.tasks_dir), site)
+            if is_known or _may_hold_something(store, site):
+                sites.setdefault((site.resource_id, site.tasks_dir), site)
     return list(sites.values()), problems
 
 
-def _survey(site: Site) -> Usage:
+def _site_of_one(store: Store, profile: str) -> tuple[list[Site], list[str]]:
+    record = store.profiles.get(profile)
+    try:
+        return [site_of(store, record)], []
+    except (CollectionError, HostError) as error:
+        return [], [str(error)]
+
+
+def _may_hold_something(store: Store, site: Site) -> bool:
+    """Tell whether anything may be left where no task group is.
+
+    On another machine there is nothing before the first collection, and nothing after a cleaning.
+    """
+    if isinstance(site.builder, LocalHost):
+        return True
+    last = store.activities.newest_below(place_of(site.resource_id, site.tasks_dir))
+    return last is not None and (last.action, last.status) != ("clean", "OK")
+
+
+def _left_out(site: Site, error: Exception) -> str:
+    return (
+        f"Left out: {site.tasks_dir} of the resource {site.resource.name!r} "
+        f"(profile {site.profile_name!r}). {error}"
+    )
+
+
+def _survey(store: Store, site: Site) -> Usage:
     _, python = site.resource.python_interpreter()
-    return survey_usage(site.builder, python=python, tasks_dir=site.tasks_dir)
+    gone = [group.folder for group in _without_environment(store, site)]
+    return survey_usage(site.builder, python=python, tasks_dir=site.tasks_dir, gone=gone)
 
 
 def _copies(store: Store) -> Iterator[Unused]:
@@ -222,7 +269,9 @@ def _last_used(group: TaskGroupRecord) -> float:
 
 
 def begin_cleaning(store: Store, found: Cleanable) -> tuple[ActivityRecord, bool]:
-    """See that what was found is removed; task groups are deactivated.
+    """See that what was found is removed, and nothing else; task groups are deactivated.
+
+    Files of the cache go with the environments that alone had them.
 
     Returns:
         The activity, and whether it is a new one.
@@ -231,38 +280,48 @@ def begin_cleaning(store: Store, found: Cleanable) -> tuple[ActivityRecord, bool
         InUse: Something else is being done to the cache of that site.
     """
     site = found.site
-    groups = [each.task_group_id for each in found.unused if each.task_group_id is not None]
+    copies = str(kept_folder(store))
+    left = [each.folder for each in found.removable if each.kind == "leftover"]
     return start(
         store,
         action="clean",
         subject=site.tasks_dir,
-        request={"profile": site.profile_name, "task_groups": groups},
+        request={
+            "profile": site.profile_name,
+            "task_groups": [
+                each.task_group_id for each in found.removable if each.task_group_id is not None
+            ],
+            "leftovers": [folder for folder in left if folder != copies],
+            "copies": copies in left,
+        },
         place=place_of(site.resource_id, site.cache),
     )
 
 
 def perform(doing: Doing) -> Outcome:
     """Deactivate task groups; remove leftovers, and what of the cache nothing shares."""
-    store = doing.store
+    store, left = doing.store, set(doing.request.get("leftovers", ()))
     site = site_of(store, store.profiles.get(doing.request["profile"]))
     _, python = site.resource.python_interpreter()
     doing.settle()
     for key in doing.request["task_groups"]:
         try:
-            _put_aside(store, store.task_groups.get(key))
+            group = store.task_groups.get(key)
+            _put_aside(store, group)
+            left.add(group.folder)
         except InUse as error:
             doing.log(f"{error} It stays.")
         except NotFound:
             continue  # deleted since it was found
     for group in _without_environment(store, site):
-        if clear_group(site, group):
+        if group.folder in left and clear_group(site, group):
             doing.log(f"Removed {group.folder}")
-    swept = sweep(site.builder, python=python, tasks_dir=site.tasks_dir)
+    swept = sweep(site.builder, python=python, tasks_dir=site.tasks_dir, leftovers=sorted(left))
     for leftover in swept.leftovers:
         doing.log(f"Removed {leftover}")
     if swept.busy:
         doing.log("An environment is being built: the cache is left as it is. Clean again later.")
-    copies = forget_unused(store)
+    copies = forget_unused(store) if doing.request.get("copies") else 0
     if copies:
         doing.log(f"Removed copies of {copies / 1e6:.1f} MB of files that were collected once.")
     doing.log(f"{swept.freed_bytes / 1e6:.0f} MB of leftovers and of the cache are free again.")

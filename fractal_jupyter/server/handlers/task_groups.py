@@ -6,6 +6,7 @@ import base64
 import binascii
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -78,9 +79,18 @@ class UnusedQuery(Query):
     unused_for: float = Field(30, ge=0, description="Days that a task group was not used for.")
 
 
-class Cleaning(Body):
-    """How many days a task group must not have been used for, to be deactivated."""
+class SeenItem(Body):
+    """Something of the list of what nothing uses, as it was listed."""
 
+    kind: Literal["task group", "leftover", "cache"]
+    resource: str
+    folder: str
+
+
+class Cleaning(Body):
+    """What to remove: items of `GET /task_groups/unused`, and what that was asked with."""
+
+    items: list[SeenItem]
     unused_for: float = Field(30, ge=0)
 
 
@@ -190,13 +200,15 @@ def list_unused(api: Api, request: Request[UnusedQuery, None]) -> UnusedDocument
 
 
 def clean(api: Api, request: Request[Query, Cleaning]) -> Items[ActivityDocument]:
-    """Remove what nothing uses: an activity for each folder of environments.
+    """Remove what was listed, as far as nothing uses it still: an activity for each folder.
 
-    Task groups are deactivated, and can be built again exactly. Environments that this store does
-    not know stay.
+    What was not listed stays. Task groups are deactivated, and can be built again exactly; files
+    of the cache go with the environments that alone had them.
     """
+    seen = {(item.kind, item.resource, item.folder) for item in request.body.items}
     found, _ = look_everywhere(api.store, unused_for=request.body.unused_for)
-    begun = [begin_cleaning(api.store, one)[0] for one in found if not one.is_clean]
+    chosen = [one.only(seen) for one in found]
+    begun = [begin_cleaning(api.store, one)[0] for one in chosen if one.removable]
     return Items(items=[ActivityDocument.of(activity) for activity in begun])
 
 
