@@ -48,7 +48,7 @@ _FOR_JOBS = frozenset(
 )
 
 # Where packages come from, and how they are fetched and compiled. Nothing that says where they
-# go (UV_TARGET, PIP_PREFIX, UV_PYTHON, …): that is the builder's to say.
+# go (UV_TARGET, PIP_PREFIX, UV_PYTHON, UV_CACHE_DIR, …): that is the builder's to say.
 _FOR_BUILDS = frozenset(
     {
         *("NETRC", "GIT_SSL_CAINFO", "CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"),
@@ -57,7 +57,7 @@ _FOR_BUILDS = frozenset(
             f"UV_{name}"
             for name in (
                 *("INDEX", "INDEX_URL", "DEFAULT_INDEX", "EXTRA_INDEX_URL", "INDEX_STRATEGY"),
-                *("FIND_LINKS", "NO_INDEX", "OFFLINE", "CONFIG_FILE", "NO_CONFIG", "CACHE_DIR"),
+                *("FIND_LINKS", "NO_INDEX", "OFFLINE", "CONFIG_FILE", "NO_CONFIG"),
                 *("CONSTRAINT", "BUILD_CONSTRAINT", "OVERRIDE", "EXCLUDE", "EXCLUDE_NEWER"),
                 *("KEYRING_PROVIDER", "CREDENTIALS_DIR", "INSECURE_HOST"),
                 *("SYSTEM_CERTS", "NATIVE_TLS", "HTTP_TIMEOUT", "HTTP_RETRIES"),

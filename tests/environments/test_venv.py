@@ -216,6 +216,20 @@ def test_bytecode_is_complete_at_once_for_others(workshop: Workshop, index: Pack
     assert (workshop.folder / "env" / "bytecode").exists()
 
 
+def test_no_variable_leads_uv_to_another_cache(
+    workshop: Workshop, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_task_wheel(index.folder)
+    elsewhere = workshop.folder.parent / "elsewhere"
+    monkeypatch.setenv("UV_CACHE_DIR", str(elsewhere))
+    workshop.build("my-tasks")
+    assert not elsewhere.exists()
+    assert (workshop.cache / "uv").is_dir()
+    request = workshop.request("my-tasks", "without a cache of ours")
+    VenvBuilder(workshop.host, uv=workshop.uv).build(request, log=str)
+    assert not elsewhere.exists()
+
+
 def test_works_without_caches_of_its_own(index: PackageIndex, uv: str, tmp_path: Path) -> None:
     make_task_wheel(index.folder)
     builder = VenvBuilder(LocalHost(), uv=uv)
