@@ -39,11 +39,13 @@ class Brief(Shown):
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return self._line()
+        from fractal_jupyter.display.words import printable
+
+        return printable(self._line())
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002
         """What IPython calls; within a list or the like one line is enough."""
-        printer.text(self._text() if len(printer.stack) < 2 else self._line())
+        printer.text(self._text() if len(printer.stack) < 2 else repr(self))
 
 
 class Listing(Shown, Sequence[T], Generic[T]):
