@@ -118,6 +118,11 @@ class Cluster:
         return self.setting("TaskPlugin") == "task/cgroup"
 
     @property
+    def has_devices(self) -> bool:
+        """Whether jobs are told which GPUs are theirs; there are none, but files that stand in."""
+        return Path("/var/tmp/slurm-cluster/gpu0").is_char_device()
+
+    @property
     def has_accounting(self) -> bool:
         """Whether it runs with slurmdbd."""
         return self.setting("AccountingStorageType") == "accounting_storage/slurmdbd"
@@ -169,6 +174,15 @@ class Cluster:
     def start_controller(self) -> None:
         """Start it, and wait until it answers."""
         run(SCRIPT, "start-ctld")
+
+    @contextmanager
+    def without_accounting(self, *, hangs: bool) -> Iterator[None]:
+        """Accounting that hangs for a while, or is gone; it hears later of what has happened."""
+        run(SCRIPT, "pause-dbd" if hangs else "kill-dbd")
+        try:
+            yield
+        finally:
+            run(SCRIPT, "start-dbd")
 
     @contextmanager
     def forgetting(self) -> Iterator[None]:

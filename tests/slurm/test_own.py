@@ -294,6 +294,67 @@ def test_what_a_resource_may_ask_for_is_what_slurm_is_asked(
         assert words in shown
 
 
+@pytest.mark.slurm_faults
+@pytest.mark.parametrize(
+    ("gpu_options", "meta", "asked"),
+    [
+        ({"gres": "gpu:1"}, {"needs_gpu": True}, "TresPerNode=gres:gpu:1"),
+        (None, {"gres": "gpu:1"}, "TresPerNode=gres:gpu:1"),
+        ({"partition": "short", "gres": "gpu:9"}, {"needs_gpu": True, "gres": "gpu:2"}, "gpu:2"),
+        (None, {"needs_gpu": True, "gpus": "2"}, "TresPerJob=gres:gpu:2"),
+    ],
+)
+def test_a_gpu_that_is_asked_for_is_given(
+    own_fractal: MakeFractal,
+    cluster: Cluster,
+    shared_folder: Path,
+    gpu_options: dict[str, Any] | None,
+    meta: dict[str, Any],
+    asked: str,
+) -> None:
+    fractal = own_fractal(gpu_options=gpu_options)
+    dataset = images(fractal, shared_folder, 1)
+    arguments = {"behaviour": "environment"}
+    job = fractal.submit("Toy Parallel", dataset, args=arguments, meta=meta).wait(120)
+    assert job.status == "done", job.error
+    (array,) = arrays(job)
+    shown = run("scontrol", "show", "job", array)
+    assert f"{asked}\n" in f"{shown}\n"
+    partition = (gpu_options or {}).get("partition", "main")
+    assert f"Partition={partition} " in shown
+    seen = json.loads(job.log(unit=0).splitlines()[-1])
+    count = asked.rpartition(":")[2]
+    assert seen["SLURM_GPUS_ON_NODE"] == count
+    if cluster.has_devices:
+        assert len(seen["CUDA_VISIBLE_DEVICES"].split(",")) == int(count)
+
+
+@pytest.mark.slurm_faults
+@pytest.mark.parametrize(
+    ("meta", "words", "advice"),
+    [
+        ({"gres": "gpu:3"}, "Requested node configuration is not available", "look at `gres`"),
+        ({"gpus": "v100:1"}, "Requested node configuration is not available", "`gpus`"),
+        ({"gres": "fpga:1"}, "Invalid generic resource (gres) specification", "look at `gres`"),
+    ],
+)
+def test_more_gpus_than_a_node_has_are_refused_in_slurm_s_words(
+    own_fractal: MakeFractal,
+    cluster: Cluster,
+    shared_folder: Path,
+    meta: dict[str, str],
+    words: str,
+    advice: str,
+) -> None:
+    fractal = own_fractal()
+    job = fractal.submit("Toy Parallel", images(fractal, shared_folder, 1), meta=meta).wait(60)
+    (unit,) = job.units()
+    assert (unit.status, unit.problem) == ("failed", "rejected")
+    assert words in (unit.error or "")
+    assert advice in (unit.error or "")
+    assert states(job, cluster) == set()
+
+
 def test_the_plan_shows_the_very_script_that_is_submitted(
     own_fractal: MakeFractal, shared_folder: Path
 ) -> None:

@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.datasets import Dataset
 
+# For a test that asks for the fixture `way`, and is to be run in all of them.
+IN_ALL_WAYS = pytest.mark.parametrize(
+    "way",
+    ["oneself", *(pytest.param(way, marks=pytest.mark.slurm_faults) for way in ("sudo", "ssh"))],
+    indirect=True,
+)
 RESOURCE = "cluster"
 PROFILE = "cluster"
 
@@ -19,6 +27,7 @@ def resource_document(
     *,
     python: str,
     options: Mapping[str, Any] | None = None,
+    gpu_options: Mapping[str, Any] | None = None,
     batching: Mapping[str, Any] | None = None,
     exports: Mapping[str, str] | None = None,
     poll_seconds: int = 1,
@@ -35,6 +44,7 @@ def resource_document(
                 "mem": 100,
                 **(options or {}),
             },
+            "gpu_slurm_config": None if gpu_options is None else dict(gpu_options),
             "batching_config": {
                 "target_cpus_per_job": 2,
                 "max_cpus_per_job": 4,
