@@ -15,9 +15,11 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from pwd import struct_passwd
+from typing import Any
 
 import psutil
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.task_groups import TaskGroup
@@ -26,6 +28,7 @@ from tests.environments.conftest import index, login, system_python
 from tests.environments.packages import PackageIndex, make_task_wheel, make_wheel, manifest
 from tests.environments.test_pixi import Bench
 from tests.environments.test_venv import members, owner
+from tests.magics.conftest import one_shell, shell
 from tests.runner.test_refreshing import write_project
 from tests.runner.test_task_groups import BACKEND, TASK, begun, collect_aside
 from tests.slurm.conftest import MakeFractal
@@ -36,7 +39,7 @@ from tests.sshd import Sshd
 from tests.toy import wait_until
 from tests.users import five_commands, sudoers
 
-__all__ = ["fractal", "index", "login", "remote", "sudo", "system_python"]
+__all__ = ["fractal", "index", "login", "one_shell", "remote", "shell", "sudo", "system_python"]
 
 SLURM_CONFIG = {"partition": "main", "cpus": 1, "mem": "200M", "time": "00:02:00"}
 
@@ -80,6 +83,31 @@ def test_a_whole_life(elsewhere: Fractal, index: PackageIndex, tmp_path: Path) -
     assert elsewhere.task_groups.clean(unused_for=0) == []
     assert elsewhere.collect("my-tasks==1.0").id == group.id
     assert group.active
+
+
+@pytest.mark.slurm_faults
+def test_a_whole_life_by_magics(
+    elsewhere: Fractal, shell: InteractiveShell, index: PackageIndex, tmp_path: Path
+) -> None:
+    make_task_wheel(index.folder)
+    shell.user_ns["fractal"] = elsewhere
+
+    def say(words: str) -> Any:
+        return shell.run_line_magic("fractal", words)
+
+    group = say("collect my-tasks==1.0")
+    folder, lock = Path(group.folder), group.lock
+    file = say(f"export my-tasks --to {tmp_path}")
+    assert "my-tasks==1.0" in file.read_text()
+    say("deactivate my-tasks")
+    assert not folder.exists()
+    say("reactivate my-tasks")
+    assert (group.active, group.lock) == (True, lock)
+    listed = say("clean --unused-for 0")
+    assert [each.folder for each in listed if each.kind == "task group"] == [group.folder]
+    say("delete my-tasks")
+    assert not folder.exists()
+    assert say("task-groups") == []
 
 
 def test_what_a_killed_process_built_over_there_ends_by_itself(
