@@ -50,7 +50,8 @@ def make_environment(folder: Path) -> Path:
     uv = [find_uv_bin(), "--quiet", "--system-certs"]
     environment = folder / "environment"
     subprocess.run([*uv, "venv", f"--python={PYTHON}", str(environment)], check=True)
-    wanted = [f"jupyterhub=={version('jupyterhub')}", "ipykernel", f"{ROOT}[postgresql]"]
+    same = [f"{name}=={version(name)}" for name in ("jupyterhub", "jupyterlab")]
+    wanted = [*same, "ipykernel", f"{ROOT}[postgresql]"]
     install = [*uv, "pip", "install", f"--python={environment}/bin/python", *wanted]
     # Links into the cache of the user who runs the tests would lead others nowhere.
     subprocess.run([*install, "--link-mode=copy"], check=True)
@@ -76,6 +77,11 @@ class Hub:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def has_labextension(self) -> bool:
+        """Whether what is installed has the panel: it is left out where it was not built."""
+        return (self.programs.parent / "share/jupyter/labextensions/fractal-jupyter").is_dir()
 
     def write(self, path: str, document: Any) -> Path:
         """Write a file of the administrator."""
@@ -117,6 +123,10 @@ class User:
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """What the extension of the user's server answers."""
         return ask(method, self.api(path), self.token, body)
+
+    def ask_server(self, method: str, path: str, body: Any = None) -> Any:
+        """What the user's server itself answers."""
+        return ask(method, f"{self.server}/{path}", self.token, body)
 
     def api(self, path: str) -> str:
         """The URL of something that the extension of the user's server has."""
@@ -188,6 +198,7 @@ def running_hub(folder: Path, programs: Path) -> Iterator[Hub]:
             "authenticator_class": "dummy",
             "spawner_class": "jupyterhub.spawner.LocalProcessSpawner",
             "cookie_secret_file": str(folder / "cookie_secret"),
+            "last_activity_interval": 1,
             "db_url": f"sqlite:///{folder}/hub.sqlite",
             "services": [{"name": "tests", "api_token": hub._token}],
             "load_roles": [

@@ -180,7 +180,7 @@ def test_one_store_for_all_shows_everybody_their_own(
 @pytest.mark.slurm_faults
 def test_local_jobs_go_on_while_a_server_is_stopped(ann: User) -> None:
     """The hub ends the server and its kernels, and nothing else."""
-    gate = Gate(ann, "stopped")
+    gate = Gate(ann.home, "stopped")
     job = submit(ann, "stopped", "Here", gate=str(gate.path))
     gate.wait_for(IMAGES)
     ann.stop()
@@ -196,7 +196,7 @@ def test_local_jobs_go_on_while_a_server_is_stopped(ann: User) -> None:
 
 @pytest.mark.slurm_faults
 def test_a_restarted_server_finds_local_jobs_running(ann: User) -> None:
-    gate = Gate(ann, "running")
+    gate = Gate(ann.home, "running")
     job = submit(ann, "running", "Here", gate=str(gate.path))
     gate.wait_for(IMAGES)
     ann.stop()
@@ -209,7 +209,7 @@ def test_a_restarted_server_finds_local_jobs_running(ann: User) -> None:
 @pytest.mark.slurm_faults
 def test_where_all_is_killed_units_are_interrupted_and_can_be_retried(bob: User) -> None:
     """As spawners do that end a cgroup, a container or an allocation."""
-    gate = Gate(bob, "killed")
+    gate = Gate(bob.home, "killed")
     job = submit(bob, "killed", "Here", gate=str(gate.path))
     gate.wait_for(IMAGES)
     bob.kill_everything()
@@ -227,7 +227,7 @@ def test_where_all_is_killed_units_are_interrupted_and_can_be_retried(bob: User)
 
 def test_slurm_jobs_go_on_where_all_is_killed(cluster: Cluster, bob: User, wheel: Path) -> None:
     collect(bob, wheel, "Cluster")
-    gate = Gate(bob, "slurm")
+    gate = Gate(bob.home, "slurm")
     job = submit(bob, "slurm", "Cluster", gate=str(gate.path))
     gate.wait_for(1)
     stop_with_supervisor(bob)

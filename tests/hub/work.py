@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests import toy
 from tests.environments.packages import MANIFEST, make_wheel
@@ -13,6 +13,13 @@ from tests.toy import wait_until
 IMAGES = 3
 
 
+class Asks(Protocol):
+    """Asks the extension of a server."""
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """What it answers."""
+
+
 def toy_wheel(folder: Path) -> Path:
     """The toy tasks as a package that users can install."""
     files = {path.name: path.read_text() for path in toy.ROOT.glob("*.py")}
@@ -20,7 +27,7 @@ def toy_wheel(folder: Path) -> Path:
     return make_wheel(folder, "toy-tasks", manifest_text=text, files=files)
 
 
-def by_name(user: User, noun: str, name: str) -> Any:
+def by_name(user: Asks, noun: str, name: str) -> Any:
     """The resource, profile or task of that name."""
     return next(item for item in user.ask("GET", noun)["items"] if item["name"] == name)
 
@@ -37,31 +44,40 @@ def collect(user: User, wheel: Path, profile: str) -> None:
     assert activity()["status"] == "OK", activity()["error"]
 
 
+def make_dataset(user: Asks, name: str, folder: Path) -> int:
+    """Make a dataset of images that exist by name only, below a folder; its id."""
+    body = {"name": name, "zarr_dir": str(folder), "project_dir": str(folder)}
+    dataset = int(user.ask("POST", "datasets", body)["id"])
+    images = [{"zarr_url": f"{folder}/{n}.zarr"} for n in range(IMAGES)]
+    user.ask("POST", f"datasets/{dataset}/images", {"images": images})
+    return dataset
+
+
 def submit(user: User, name: str, profile: str, *, folder: Path | None = None, **args: Any) -> int:
     """Submit toy units on a new dataset below a folder, the user's home; the id of the job."""
-    project = str(folder or user.home / name)
-    body = {"name": name, "zarr_dir": project, "project_dir": project}
-    dataset = user.ask("POST", "datasets", body)["id"]
-    images = [{"zarr_url": f"{project}/{n}.zarr"} for n in range(IMAGES)]
-    user.ask("POST", f"datasets/{dataset}/images", {"images": images})
-    profile_id = by_name(user, "profiles", profile)["id"]
+    return submit_in(folder or user.home / name, user, name, profile, **args)
+
+
+def submit_in(folder: Path, user: Asks, name: str, profile: str, **args: Any) -> int:
+    """Submit toy units on a new dataset below a folder; the id of the job."""
+    dataset = make_dataset(user, name, folder)
+    chosen = by_name(user, "profiles", profile)
     (task,) = (
         task
         for task in user.ask("GET", "tasks")["items"]
-        if task["name"] == "Toy Parallel"
-        and task["resource_id"] == by_name(user, "profiles", profile)["resource_id"]
+        if task["name"] == "Toy Parallel" and task["resource_id"] == chosen["resource_id"]
     )
-    job = {"dataset_id": dataset, "task_id": task["id"], "profile_id": profile_id, "args": args}
+    job = {"dataset_id": dataset, "task_id": task["id"], "profile_id": chosen["id"], "args": args}
     return int(user.ask("POST", "jobs", {**job, "name": name})["id"])
 
 
-def ended(user: User, job: int) -> Any:
+def ended(user: Asks, job: int) -> Any:
     """Wait until a job is over; the job."""
     wait_until(lambda: _is_over(user, job), seconds=SECONDS)
     return user.ask("GET", f"jobs/{job}")
 
 
-def units(user: User, job: int) -> list[Any]:
+def units(user: Asks, job: int) -> list[Any]:
     """The units of a job."""
     return list(user.ask("GET", f"jobs/{job}/units")["items"])
 
@@ -69,20 +85,24 @@ def units(user: User, job: int) -> list[Any]:
 class Gate:
     """What keeps units waiting in the middle of their work."""
 
-    def __init__(self, user: User, name: str) -> None:
-        self.path = user.home / f"{name}.gate"
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path = folder / f"{name}.gate"
+
+    def waiting(self) -> list[int]:
+        """The processes of the units that wait."""
+        found = self.path.parent.glob(f"{self.path.name}.*.waiting")
+        return [int(path.name.split(".")[-2]) for path in found]
 
     def wait_for(self, count: int) -> None:
         """Wait until so many units wait."""
-        pattern = f"{self.path.name}.*.waiting"
-        wait_until(lambda: len(list(self.path.parent.glob(pattern))) >= count, seconds=SECONDS)
+        wait_until(lambda: len(self.waiting()) >= count, seconds=SECONDS)
 
     def open(self) -> None:
         """Let them go on."""
         self.path.touch()
 
 
-def _is_over(user: User, job: int) -> bool:
+def _is_over(user: Asks, job: int) -> bool:
     return user.ask("GET", f"jobs/{job}")["status"] in ("done", "failed", "cancelled")
 
 

@@ -22,12 +22,10 @@ TOKEN = "0123456789"
 
 
 @dataclass
-class RunningServer:
-    """A server, its URL, and where it logs."""
+class Server:
+    """A server that answers at a URL."""
 
-    process: subprocess.Popen[bytes]
     url: str
-    log: Path
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """What the API answers, as JSON."""
@@ -47,29 +45,50 @@ class RunningServer:
             return False
 
 
+@dataclass
+class RunningServer(Server):
+    """A server that is a process of ours, and where it logs."""
+
+    log: Path
+    process: subprocess.Popen[bytes]
+
+
+def server_command(url: str) -> list[str]:
+    """What starts a server with the extension on the store at `url`."""
+    return [
+        *(sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root"),
+        *("--port=0", "--ServerApp.base_url=/hub/"),
+        f"--IdentityProvider.token={TOKEN}",
+        f"--FractalExtension.store_url={url}",
+        "--ServerApp.jpserver_extensions=fractal_jupyter=True",
+    ]
+
+
 @contextmanager
 def running_server(folder: Path, fractal: Fractal) -> Iterator[RunningServer]:
     """Start a server with the extension on the store of `fractal`, and stop it afterwards."""
     folder.mkdir(exist_ok=True)
-    command = [
-        *(sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root"),
-        *("--port=0", "--ServerApp.base_url=/hub/"),
-        f"--IdentityProvider.token={TOKEN}",
-        f"--FractalExtension.store_url={fractal.url}",
-        "--ServerApp.jpserver_extensions=fractal_jupyter=True",
-    ]
     environment = {**os.environ, "JUPYTER_RUNTIME_DIR": str(folder), "HOME": str(folder)}
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=output
+            server_command(fractal.url), cwd=folder, env=environment, stdout=output, stderr=output
         )
     try:
-        about = folder / f"jpserver-{process.pid}.json"
-        wait_until(lambda: about.exists() and about.read_text().endswith("}"))
-        server = RunningServer(process, json.loads(about.read_text())["url"].rstrip("/"), log)
-        wait_until(server.answers)
-        yield server
+        yield RunningServer(started_in(folder).url, log, process)
     finally:
         process.terminate()
         process.wait(30)
+
+
+def started_in(folder: Path) -> Server:
+    """The one server whose runtime files are in a folder, once it answers."""
+
+    def about() -> dict[str, Any] | None:
+        text = "".join(path.read_text() for path in folder.glob("jpserver-*.json"))
+        return dict(json.loads(text)) if text.endswith("}") else None
+
+    wait_until(about)
+    server = Server((about() or {})["url"].rstrip("/"))
+    wait_until(server.answers)
+    return server
