@@ -30,7 +30,13 @@ from fractal_jupyter.schedulers.slurm_output import (
     parse_accounting,
     parse_queue,
 )
-from fractal_jupyter.schedulers.slurm_words import OF_THE_SHELL, Row, ending, pending_words
+from fractal_jupyter.schedulers.slurm_words import (
+    OF_THE_SHELL,
+    Row,
+    ending,
+    pending_words,
+    was_given_up,
+)
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +46,9 @@ PATIENCE_SECONDS = 5.0
 # What nobody has asked for so long is not watched any more.
 FORGET_SECONDS = 600.0
 SHORTEST_INTERVAL_SECONDS = 1.0
+# Accounting that says nothing for that long is not waited for any more: it may be configured, and
+# never answer.
+ACCOUNTING_PATIENCE_SECONDS = 900.0
 
 PENDING = frozenset(
     {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
@@ -90,6 +99,7 @@ class Snapshot:
         asked: When it was asked (`time.monotonic()`).
         rows: The rows of `squeue` by id of the job; or why there are none.
         accounting: What `sacct` said of elements that are over.
+        silent: Why accounting says nothing, as long as it is waited for.
         vanished: Elements that were cancelled before they began: of these SLURM keeps no record.
         users: Names of the cluster's users who have cancelled something, by number.
     """
@@ -97,6 +107,7 @@ class Snapshot:
     asked: float
     rows: Mapping[int, Sequence[QueueRow]] | Unreadable
     accounting: Mapping[Key, AccountingRow] = field(default_factory=dict)
+    silent: str | None = None
     vanished: frozenset[Key] = frozenset()
     users: Mapping[int, str] = field(default_factory=dict)
 
@@ -140,6 +151,7 @@ class SlurmWatch:
         self._seconds = max(seconds, SHORTEST_INTERVAL_SECONDS)
         self._accounting = True
         self._remembers = 0.0
+        self._silent_since: float | None = None
         self._waiting: dict[Key, float] = {}
         self._vanished: frozenset[Key] = frozenset()
         self._users: dict[int, str] = {}
@@ -233,8 +245,18 @@ class SlurmWatch:
             and key not in vanished
             and _is_over(snapshot.row(*key))
         ]
-        known = {**snapshot.accounting, **self._ask_accounting(over)}
-        return Snapshot(asked, by_job, known, vanished, self._named(known.values()))
+        told = self._ask_accounting(over)
+        known = dict(snapshot.accounting)
+        if not isinstance(told, Unreadable):
+            known |= told
+        return Snapshot(
+            asked,
+            by_job,
+            known,
+            silent=self._silence(told),
+            vanished=vanished,
+            users=self._named(known.values()),
+        )
 
     def _find_vanished(self, snapshot: Snapshot, watched: Sequence[Key]) -> frozenset[Key]:
         """Find elements that were waiting a moment ago, and are not there any more.
@@ -263,21 +285,30 @@ class SlurmWatch:
             return result
         return parse_queue(result.exit_code, result.text, result.error_text)
 
-    def _ask_accounting(self, over: Sequence[Key]) -> dict[Key, AccountingRow]:
+    def _silence(self, told: Mapping[Key, AccountingRow] | Unreadable) -> str | None:
+        """Why accounting has said nothing; None if it has, or has not for too long."""
+        if not isinstance(told, Unreadable):
+            self._silent_since = None
+            return None
+        log.warning("sacct: %s", told.words)
+        now = time.monotonic()
+        self._silent_since = self._silent_since or now
+        return told.words if now - self._silent_since < ACCOUNTING_PATIENCE_SECONDS else None
+
+    def _ask_accounting(self, over: Sequence[Key]) -> dict[Key, AccountingRow] | Unreadable:
         """What `sacct` says of elements that have ended; nothing of those it does not know yet."""
         if not over or not self._accounting:
             return {}
         jobs = ",".join(sorted({str(job) for job, _ in over}))
         result = self._run([*ACCOUNTING_COMMAND, "--jobs", jobs])
         if isinstance(result, Unreadable):
-            return {}
+            return result
         if result.exit_code in (126, 127):
             self._accounting = False
             return {}
         rows = parse_accounting(result.exit_code, result.text, result.error_text)
         if isinstance(rows, Unreadable):
-            log.warning("sacct: %s", rows.words)
-            return {}
+            return rows
         return {
             (job, element): row
             for job, element in over
@@ -345,23 +376,32 @@ def _told(watched: Watched, snapshot: Snapshot, *, accounting: bool) -> BatchSta
     if row is None:
         if key in snapshot.vanished:
             return _ended(watched, LastWords(id=watched.id, state="CANCELLED"), snapshot.users)
+        if over is None and snapshot.silent is not None:
+            return BatchStatus(
+                BatchState.UNKNOWN,
+                f"SLURM's accounting does not answer, which alone may know what has become of job "
+                f"{watched}: {snapshot.silent}",
+            )
         if over is None:
             return BatchStatus(
                 BatchState.OUT_OF_SIGHT, f"SLURM knows nothing of job {watched} any more"
             )
         return _ended(watched, over, snapshot.users)
     if row.state in PENDING:
-        return BatchStatus(BatchState.PENDING, pending_words(row.reason, row.start))
+        words = pending_words(row.reason, row.start, job=watched.job)
+        return BatchStatus(BatchState.PENDING, words)
     if row.state in RUNNING:
         return BatchStatus(BatchState.RUNNING)
     if row.state in ENDED:
+        if was_given_up(row):
+            return _ended(watched, row, snapshot.users)
         end = _ended(watched, over or row, snapshot.users)
         return replace(end, began=True) if accounting and over is None else end
     return BatchStatus(BatchState.UNKNOWN, f"SLURM says of job {watched} that it is {row.state}")
 
 
 def _ended(watched: Watched, row: Row, users: Mapping[int, str]) -> BatchStatus:
-    began = bool(row.nodes) or row.state not in ("CANCELLED", "FAILED")
+    began = bool(row.nodes) or row.state not in ("CANCELLED", "FAILED", "DEADLINE")
     if isinstance(row, AccountingRow) and row.exit_code in OF_THE_SHELL:
         began = False
 

@@ -42,6 +42,11 @@ _MORE_TIME: Final = (
     "raise `time` in the step's meta, or put fewer units into a job with `tasks_per_job` and "
     f"`parallel_tasks_per_job`; {_RETRY}"
 )
+_GAVE_UP: Final = "SLURM gave it up before it began"
+_TOO_LATE: Final = "it could not have ended by its deadline any more"
+_OTHER_DEADLINE: Final = (
+    "set a later `--deadline` in `extra_lines`, or none, or lower `time`, and submit again"
+)
 _SUBMIT_AGAIN: Final = "and submit again: a retry goes on with the resource as it was"
 OTHER_PYTHON: Final = (
     "set `jobs_slurm_python_worker` of the resource to a Python of 3.8 or later that compute "
@@ -107,11 +112,14 @@ def ending(
     if _ran_out_of_memory(row, mem_mb):
         return Ending("out_of_memory", f"{job} ran out of memory{where} {_memory(row, mem_mb)}")
     match row.state:
-        case "TIMEOUT" | "DEADLINE":
+        case "TIMEOUT":
             limit = time_limit or (row.time_limit if isinstance(row, AccountingRow) else None)
             of = f" of {limit}" if limit else ""
-            what = "deadline" if row.state == "DEADLINE" else f"time limit{of}"
-            return Ending("time_limit", f"{job} reached its {what}{where}; {_MORE_TIME}")
+            return Ending("time_limit", f"{job} reached its time limit{of}{where}; {_MORE_TIME}")
+        case "DEADLINE" if row.nodes:
+            return Ending("time_limit", f"{job} reached its deadline{where}; {_OTHER_DEADLINE}")
+        case "DEADLINE":
+            return Ending("never_started", f"{_GAVE_UP}: {_TOO_LATE}; {_OTHER_DEADLINE}")
         case "NODE_FAIL" | "BOOT_FAIL":
             node = f"the node of {job}{f', {row.nodes},' if row.nodes else ''}"
             failed = "failed" if row.state == "NODE_FAIL" else "did not boot"
@@ -123,6 +131,8 @@ def ending(
             )
         case "REQUEUED":
             return Ending("requeued", f"{job} was put back into the queue{where}; {_RETRY}")
+        case "CANCELLED" if was_given_up(row):
+            return _gave_up(row)
         case "CANCELLED":
             by = _by_whom(row, user_name)
             before = "" if row.nodes else " before it began"
@@ -133,6 +143,14 @@ def ending(
             return Ending("never_started", f"{job} could not be launched{where}; {_RETRY}")
         case _:
             return Ending("unknown_end", f"{job} {_how_it_ended(row)}{where}; {_RETRY}")
+
+
+def was_given_up(row: Row) -> bool:
+    """Whether SLURM itself has ended a job that waited, and says why, which accounting does not."""
+    reason = row.reason if isinstance(row, QueueRow) else None
+    if reason is None or row.nodes:
+        return False
+    return row.state == "FAILED" or reason == "DependencyNeverSatisfied"
 
 
 def rejection(rejected: Rejected) -> Ending:
@@ -163,18 +181,25 @@ _ADVICE: Final = {
 }
 
 
-def pending_words(reason: str | None, expected_start: str | None = None) -> str:
+def pending_words(
+    reason: str | None, expected_start: str | None = None, *, job: int | None = None
+) -> str:
     """Say what a job waits for, and when SLURM expects it to begin.
 
     Args:
         reason: SLURM's word for it; what is not known here is passed on as it is.
         expected_start: The time of `squeue` in UTC, such as `2026-11-23T04:02:30`; it is told in
             the time of this machine, since that of the cluster may be another one.
+        job: The id of the job, or of its whole array.
     """
     words = _waits_for(reason) if reason else "waiting"
     known = reason is None or words == reason
     text = words if known else f"{words} ({reason})"
-    if expected_start is None:
+    held = _RELEASE in words
+    if held and job is not None:
+        text = text.replace(_RELEASE, f"{_RELEASE} {job}")
+    # SLURM has a time for what is held, too, at which nothing happens.
+    if expected_start is None or held:
         return text
     try:
         start = datetime.fromisoformat(expected_start).replace(tzinfo=UTC).astimezone()
@@ -193,12 +218,14 @@ def _compact(reason: str) -> str:
     return re.sub("[^a-z]", "", reason.casefold())
 
 
-_HELD: Final = "held; `scontrol release` lets it go on"
+_RELEASE: Final = "`scontrol release"
+_HELD: Final = f"held; {_RELEASE}` lets it go on"
 _WAITS: Final = {
     "resources": "waiting for processors, memory or nodes to become free",
     "priority": "waiting behind jobs of higher priority",
     "dependency": "waiting for another job to end",
-    "dependencyneversatisfied": "waiting for another job that failed: it will never start",
+    "dependencyneversatisfied": "another job that it was to wait for has failed, so it will never "
+    "start: cancel it, look at `--dependency` in `extra_lines`, and submit again",
     "jobarraytasklimit": "waiting for other elements of its array: only so many run at a time",
     "jobhelduser": _HELD,
     "jobheldadmin": "held by an administrator of the cluster: ask them",
@@ -220,14 +247,18 @@ _WAITS: Final = {
     "cleaning": "waiting for what is left of its last run to be cleaned up",
     "prolog": "its node is being prepared",
     "frontenddown": "waiting for a front end that is down",
-    "maxrequeuelimit": "held, since it was requeued too often",
-    "jobholdmaxrequeue": "held, since it was requeued too often",
+    "maxrequeuelimit": f"it was requeued too often, and is {_HELD}",
+    "jobholdmaxrequeue": f"it was requeued too often, and is {_HELD}",
     "none": "waiting to be looked at by SLURM",
 }
 _PATTERNS: Final = (
     ("^ReqNodeNotAvail", "waiting for a node that is down, reserved or being drained"),
     ("^Nodes required for job are DOWN", "waiting for nodes that are down, drained or reserved"),
-    ("launch failed requeued held", f"its node could not launch it, and it was {_HELD}"),
+    (
+        "launch failed requeued held",
+        f"a node could not launch it, and it was {_HELD} when the node is well again, which the "
+        "cluster's administrators know",
+    ),
     ("job requeued in held state", f"it was requeued and is {_HELD}"),
     ("^QOS.*(Jobs|Submit)", "waiting for other jobs: your quality of service has a limit on jobs"),
     ("^Assoc.*(Jobs|Submit)", "waiting for other jobs: your account has a limit on jobs"),
@@ -275,8 +306,7 @@ def _by_whom(row: Row, user_name: Callable[[int], str | None]) -> str:
 
 def _without_worker(row: Row, job: str, where: str) -> Ending:
     if not row.nodes:
-        why = f": {pending_words(row.reason)}" if isinstance(row, QueueRow) and row.reason else ""
-        return Ending("never_started", f"SLURM gave it up before it began{why}")
+        return _gave_up(row)
     how, advice = f"{_how_it_ended(row)}{where} before its worker ran", LOOK
     if isinstance(row, AccountingRow) and row.signal == _NO_OUTPUT_FILE:
         how = f"could not open its output file{where}"
@@ -284,6 +314,11 @@ def _without_worker(row: Row, job: str, where: str) -> Ending:
     elif isinstance(row, AccountingRow) and row.exit_code:
         advice = BEFORE_THE_WORKER.get(row.exit_code, LOOK)
     return Ending("worker_could_not_start", f"{job} {how}; {advice}")
+
+
+def _gave_up(row: Row) -> Ending:
+    reason = row.reason if isinstance(row, QueueRow) else None
+    return Ending("never_started", f"{_GAVE_UP}{f': {pending_words(reason)}' if reason else ''}")
 
 
 def _how_it_ended(row: Row) -> str:

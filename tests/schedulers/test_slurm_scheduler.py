@@ -526,6 +526,42 @@ def test_what_neither_knows_is_out_of_sight(cluster: Cluster) -> None:
     assert status.state is BatchState.OUT_OF_SIGHT
 
 
+def test_what_only_accounting_knows_waits_for_it_but_not_for_ever(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = b"sacct: error: Problem talking to the database: Connection refused\n"
+    cluster.accounting = FakeOutcome(1, stderr=refused)
+    asked = watch(cluster)
+    (status,) = asked.statuses([watched(7, 0)])
+    assert status.state is BatchState.UNKNOWN
+    assert "accounting does not answer" in (status.reason or "")
+    assert "Connection refused" in (status.reason or "")
+    cluster.accounting = FakeOutcome(seconds=10_000)
+    (status,) = asked.statuses([watched(7, 0)])
+    assert status.state is BatchState.UNKNOWN
+    cells = "7_0|TIMEOUT|0:0|2026-11-23T04:06:14|2026-11-23T05:06:14|60|200M||60|node1|alice|x"
+    monkeypatch.setattr(slurm_watch, "ACCOUNTING_PATIENCE_SECONDS", 0.0)
+    (status,) = asked.statuses([watched(7, 0)])
+    assert status.state is BatchState.OUT_OF_SIGHT
+    cluster.accounting = FakeOutcome(stdout=f"{cells}\n".encode())
+    (status,) = asked.statuses([watched(7, 0)])
+    assert (status.state, status.problem) == (BatchState.ENDED, "time_limit")
+
+
+def test_what_the_queue_says_of_a_job_that_was_given_up_accounting_does_not_know(
+    cluster: Cluster,
+) -> None:
+    cluster.queued("7_[0-1]|CANCELLED|DependencyNeverSatisfied|N/A|N/A||alice|x")
+    times = "None|2026-11-23T04:06:15"
+    cluster.accounting = FakeOutcome(
+        stdout=f"7_[0-1]|CANCELLED|0:0|{times}|0|200M||60|None assigned|alice|x\n".encode()
+    )
+    (status,) = watch(cluster).statuses([watched(7, 0)])
+    assert (status.state, status.problem) == (BatchState.ENDED, "never_started")
+    assert "has failed" in (status.reason or "")
+    assert not status.began
+
+
 # As SLURM 22.05 says it: what is cancelled of an array that waits is not named any more.
 WAITS = "2205_[0-3]|PENDING|BeginTime|2026-11-23T09:36:53|2026-11-23T08:36:53||alice|a"
 WAITS_WITHOUT_1 = WAITS.replace("0-3", "0,2-3")

@@ -128,7 +128,19 @@ FAILED = accounting("exit3", "FAILED")
         (
             replace(FAILED, state="DEADLINE"),
             "time_limit",
-            "its SLURM job 14 reached its deadline on left2",
+            "its SLURM job 14 reached its deadline on left2; set a later `--deadline`",
+        ),
+        (
+            replace(FAILED, state="DEADLINE", nodes=""),
+            "never_started",
+            "SLURM gave it up before it began: it could not have ended by its deadline any more",
+        ),
+        (
+            replace(
+                queue("sbatch", "FAILED"), state="CANCELLED", reason="DependencyNeverSatisfied"
+            ),
+            "never_started",
+            "SLURM gave it up before it began: another job that it was to wait for has failed",
         ),
         (
             replace(FAILED, state="BOOT_FAIL"),
@@ -275,6 +287,15 @@ def test_expected_start_and_unknown_reasons() -> None:
     told = pending_words("Priority", "2026-11-23T04:02:30")
     # with the name of the zone, which is that of this machine
     assert re.search(r"\(Priority\); expected to start at [0-9-]+ [0-9:]{8} \S+$", told)
+
+
+def test_who_is_held_is_named_and_is_not_expected_to_start() -> None:
+    told = pending_words("JobHeldUser", "2026-11-23T04:02:30", job=7)
+    assert told == "held; `scontrol release 7` lets it go on (JobHeldUser)"
+    told = pending_words("launch failed requeued held", "2026-11-23T04:02:30", job=7)
+    assert "`scontrol release 7`" in told
+    assert "expected" not in told
+    assert "expected" in pending_words("Priority", "2026-11-23T04:02:30", job=7)
 
 
 def test_every_recorded_reason_is_known() -> None:
