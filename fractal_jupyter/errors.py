@@ -52,7 +52,10 @@ Each carries one sentence for the user that says what happened, where, and what 
 
 from __future__ import annotations
 
+import copy
+import sys
 from collections.abc import Sequence
+from types import TracebackType
 from typing import Any
 
 
@@ -65,6 +68,28 @@ class FractalError(Exception):
     def __init__(self, message: str = "", *, problems: Sequence[Any] = ()) -> None:
         super().__init__(message)
         self.problems = tuple(problems)
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the lines of the caller, and what is wrong.
+
+        Where in this package it was found is no news, and a screen long. `%xmode Verbose` shows it.
+        """
+        formatter: Any = sys.modules["IPython.core.getipython"].get_ipython().InteractiveTB
+        if formatter.mode == "Verbose":
+            shown, lines = self, self.__traceback__
+        else:
+            shown, lines = copy.copy(self), _before_this_package(self.__traceback__)
+        formatted: list[str] = formatter.structured_traceback(type(self), shown, lines)
+        return formatted
+
+
+def _before_this_package(lines: TracebackType | None) -> TracebackType | None:
+    """The part of a traceback that comes before the first line of this package."""
+    package = __name__.partition(".")[0]
+    if lines is None or lines.tb_frame.f_globals.get("__name__", "").split(".")[0] == package:
+        return None
+    later = _before_this_package(lines.tb_next)
+    return TracebackType(later, lines.tb_frame, lines.tb_lasti, lines.tb_lineno)
 
 
 class InvalidDocument(FractalError):
