@@ -6,11 +6,12 @@ import os
 import selectors
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping
 from typing import IO
 
-from fractal_jupyter.errors import CommandTimeout
+from fractal_jupyter.errors import CommandTimeout, HostError
 from fractal_jupyter.hosts.base import CommandResult, OnOutput, shown
 
 __all__ = ["run_process"]
@@ -37,7 +38,7 @@ def run_process(
 
     Args:
         argv: the command.
-        stdin: what to write to its standard input.
+        stdin: what it reads from its standard input.
         timeout: seconds until it is ended.
         env: its complete environment.
         cwd: where it runs.
@@ -52,21 +53,22 @@ def run_process(
         CommandTimeout: it did not end in time.
     """
     begun = time.monotonic()
-    try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=env,
-            cwd=cwd,
-            start_new_session=True,
-            bufsize=0,
-        )
-    except OSError as error:
-        return _not_started(argv, error, time.monotonic() - begun)
+    with _file_of(stdin) as file:
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=file,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+                bufsize=0,
+            )
+        except OSError as error:
+            return _not_started(argv, error, time.monotonic() - begun)
     deadline = None if timeout is None else begun + timeout
-    conversation = _Conversation(process, stdin, on_output)
+    conversation = _Conversation(process, on_output)
     try:
         if not conversation.hold(deadline):
             raise CommandTimeout(
@@ -86,6 +88,24 @@ def run_process(
     )
 
 
+def _file_of(stdin: bytes) -> IO[bytes]:
+    """Return what a command is to read, as a file without a name.
+
+    It is there as a whole before the command starts: who reads from a pipe takes what has come for
+    all of it when we are killed, and submits half a script.
+    """
+    try:
+        try:
+            file: IO[bytes] = os.fdopen(os.memfd_create("stdin"), "w+b")
+        except (AttributeError, OSError):
+            file = tempfile.TemporaryFile()  # noqa: SIM115  closed by who asked for it
+        file.write(stdin)
+        file.seek(0)
+    except OSError as error:
+        raise HostError(f"There is no room for what a command is to read: {error}") from error
+    return file
+
+
 def _not_started(argv: tuple[str, ...], error: OSError, seconds: float) -> CommandResult:
     """Return the result of a command that could not be started."""
     reason = f"cannot run {error.filename or argv[0]}: {error.strerror}\n"
@@ -94,28 +114,19 @@ def _not_started(argv: tuple[str, ...], error: OSError, seconds: float) -> Comma
 
 
 class _Conversation:
-    """Writes a process's input and reads its outputs, all at once, so that nothing can block."""
+    """Reads the outputs of a process, both at once, so that nothing can block."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], stdin: bytes, on_output: OnOutput | None
-    ) -> None:
-        assert process.stdin
+    def __init__(self, process: subprocess.Popen[bytes], on_output: OnOutput | None) -> None:
         assert process.stdout
         assert process.stderr
         self.stdout = bytearray()
         self.stderr = bytearray()
         self._process = process
-        self._unsent = memoryview(stdin)
         self._on_output = on_output
         self._selector = selectors.DefaultSelector()
         self._selector.register(process.stdout, selectors.EVENT_READ, self.stdout)
         self._selector.register(process.stderr, selectors.EVENT_READ, self.stderr)
-        self._pipes: tuple[IO[bytes], ...] = (process.stdin, process.stdout, process.stderr)
-        if stdin:
-            os.set_blocking(process.stdin.fileno(), False)
-            self._selector.register(process.stdin, selectors.EVENT_WRITE)
-        else:
-            process.stdin.close()
+        self._pipes: tuple[IO[bytes], ...] = (process.stdout, process.stderr)
         self._exit_watch = _open_exit_watch(process.pid)
         if self._exit_watch is not None:
             self._selector.register(self._exit_watch, selectors.EVENT_READ)
@@ -161,24 +172,9 @@ class _Conversation:
         """Serve the pipes that are ready; return whether there was one."""
         ready = self._selector.select(timeout)
         for key, _ in ready:
-            if key.fileobj is self._pipes[0]:
-                self._send()
-            elif key.data is not None:
+            if key.data is not None:
                 self._receive(key)
         return bool(ready)
-
-    def _send(self) -> None:
-        stdin = self._pipes[0]
-        try:
-            self._unsent = self._unsent[os.write(stdin.fileno(), self._unsent[:_CHUNK]) :]
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            # The command does not want the rest. Whether that is an error is for it to say.
-            self._unsent = self._unsent[:0]
-        if not self._unsent:
-            self._selector.unregister(stdin)
-            stdin.close()
 
     def _receive(self, key: selectors.SelectorKey) -> None:
         chunk = os.read(key.fd, _CHUNK)

@@ -196,3 +196,19 @@ def test_a_full_disk_is_said_with_its_cure() -> None:
         named_errors("write", "/x"),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_command_reads_all_or_has_not_begun_when_we_are_killed(tmp_path: Path) -> None:
+    """More than the buffer of a pipe holds: `sbatch` would submit as much of it as had come."""
+    slow = 'touch "$0/waits"; until test -e "$0/go"; do sleep 0.05; done; cat >"$0/read"'
+    run = (
+        "import sys\n"
+        "from fractal_jupyter.hosts.local import LocalHost\n"
+        f"LocalHost().run(['sh', '-c', {slow!r}, sys.argv[1]], stdin=bytes(1_000_000))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", run, str(tmp_path)]) as process:
+        wait_until((tmp_path / "waits").exists)
+        process.kill()
+    (tmp_path / "go").touch()
+    read = tmp_path / "read"
+    wait_until(lambda: read.exists() and read.stat().st_size == 1_000_000)
