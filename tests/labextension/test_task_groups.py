@@ -13,6 +13,7 @@ from playwright.sync_api import Download, Locator, Page, expect
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.task_groups import TaskGroup
 from tests.environments.packages import MANIFEST, make_task_wheel
+from tests.environments.test_pixi import Bench
 from tests.labextension.lab import PICTURES, show_panel, view
 from tests.labextension.test_looks import THEMES, findings
 from tests.toy import add_task_group
@@ -236,6 +237,50 @@ def test_each_kind_asks_for_what_it_needs(page: Page, fractal: Fractal) -> None:
     collect.click()
     expect(form.get_by_role("alert")).to_contain_text("x-1.0.tar.gz")
     fractal.resources.update(resource.name, resource.document)
+
+
+def test_a_pixi_project_and_an_existing_environment_are_collected(
+    page: Page, fractal: Fractal, group: TaskGroup, tmp_path: Path
+) -> None:
+    (tmp_path / "bench").mkdir()
+    bench = Bench(tmp_path / "bench")
+    make_task_wheel(bench.channel)
+    before = fractal.resources.get("Local resource").document
+    pixi = bench.config.model_dump(exclude={"SLURM_CONFIG"})
+    fractal.resources.update("Local resource", tasks_pixi_config=pixi)
+    form = open_form(page, "Existing environment")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+
+    def collect(subject: str) -> None:
+        form.get_by_role("button", name="Collect", exact=True).click()
+        done = form.get_by_role("region", name=re.compile(subject))
+        expect(done.get_by_role("status")).to_have_text("done", timeout=120_000)
+        expect(form.get_by_role("list", name="Collected tasks")).to_contain_text("Do it")
+
+    form.get_by_label("Package (required)").fill("lively-tasks")
+    form.get_by_label("Interpreter (required)").fill(f" {group.python} ")
+    collect("lively-tasks")
+    page.screenshot(path=PICTURES / "collected-custom-light.png")
+    form.get_by_label("Kind").locator("option", has_text="pixi project").wait_for(state="attached")
+    form.get_by_label("Kind").select_option(label="pixi project")
+    form.get_by_label("Version of pixi").select_option(label="0.50.1")
+    form.get_by_label("Or upload it").set_input_files(bench.archive)
+    expect(form.get_by_text("uploaded.")).to_be_visible()
+    collect("my-tasks-1.0.tar.gz")
+    page.screenshot(path=PICTURES / "collected-pixi-light.png")
+    assert not findings(page)
+    (custom, made) = [
+        each for each in fractal.task_groups.list() if each.origin in ("custom", "pixi")
+    ]
+    assert (custom.package, custom.python, custom.origin) == (
+        "lively-tasks",
+        group.python,
+        "custom",
+    )
+    assert (made.package, made.version, made.origin) == ("my-tasks", "1.0", "pixi")
+    assert bench.calls("0.50.1")
+    made.delete()
+    fractal.resources.update("Local resource", before)
 
 
 def open_clean(page: Page, days: str) -> Locator:
