@@ -29,7 +29,8 @@ export function toneOf(status: JobStatus | UnitStatus): Tone {
 }
 
 // Control characters, and marks that change the direction of what follows.
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
+const UNPRINTABLE =
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 const ESCAPE_SEQUENCE = /\u001b(\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(\u0007|\u001b\\)|[@-Z\\-_])/g;
 
 /** Text from outside on one line: what cannot be seen is written as its escape. */
