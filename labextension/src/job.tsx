@@ -194,6 +194,8 @@ function RetryWith(props: { job: IJob; done: () => void }): JSX.Element {
   const { api, changes } = useFractal();
   const [meta, setMeta] = useState<Json>({});
   const [refused, setRefused] = useState<IRefusal | null>(null);
+  const resources = useFetched(changes, { kinds: ['resource'] }, api.resources, []);
+  const kind = resources.value?.find(({ name }) => name === props.job.resource)?.type;
   const retry = async () => {
     try {
       await api.retry(props.job.id, meta);
@@ -206,8 +208,10 @@ function RetryWith(props: { job: IJob; done: () => void }): JSX.Element {
   return (
     <section className="fj-nest" aria-label="Retry with">
       <p className="fj-help">For what is run again, and for the steps that are left.</p>
-      <Needs value={meta} change={setMeta} problems={refused?.fields ?? []} />
-      <Problem text={refused?.message} />
+      {kind && (
+        <Needs kind={kind} value={meta} change={setMeta} problems={refused?.fields ?? []} />
+      )}
+      <Problem text={resources.error ?? refused?.message} />
       <div>
         <ActionButton
           main

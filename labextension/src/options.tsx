@@ -111,10 +111,11 @@ export function Options(props: {
             problems={problems}
             hidden={[]}
           />
-          {single && (
+          {single && kind && (
             <section aria-label="What units need">
               <h2>What units need</h2>
               <Needs
+                kind={kind}
                 value={isObject(value.meta) ? value.meta : {}}
                 change={meta => change({ ...value, meta })}
                 problems={problems}

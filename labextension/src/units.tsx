@@ -255,7 +255,7 @@ function Table(props: {
 }
 
 /** What a column may have to say. */
-type Said = 'step' | 'memory' | 'node' | 'error';
+type Said = 'step' | 'error';
 
 interface IColumn {
   title: string;
@@ -280,13 +280,9 @@ const COLUMNS: IColumn[] = [
     className: 'fj-path'
   },
   fixed('Time', 76, secondsOf),
-  fixed(
-    'Memory',
-    64,
-    unit => (unit.peak_memory === null ? '' : bytes(unit.peak_memory)),
-    'memory'
-  ),
-  { ...fixed('Node', 90, nodeOf, 'node'), whole: nodeOf },
+  // These come with the first unit that is done, and nothing shall move for it.
+  fixed('Memory', 64, unit => (unit.peak_memory === null ? '' : bytes(unit.peak_memory))),
+  { ...fixed('Node', 90, nodeOf), whole: nodeOf },
   { ...growing('Error', 140, 3, errorOf), says: 'error' }
 ];
 
@@ -327,12 +323,7 @@ function columnsFor(width: number, said: Set<Said>, steps: number): IColumn[] {
 
 /** What units say, each of which has a column of its own. */
 function saidBy(unit: IUnit): Said[] {
-  const said: [Said, unknown][] = [
-    ['memory', unit.peak_memory],
-    ['node', unit.node],
-    ['error', unit.error]
-  ];
-  return said.filter(([, value]) => value !== null && value !== '').map(([name]) => name);
+  return unit.error ? ['error'] : [];
 }
 
 function imageOf(unit: IUnit): string {

@@ -50,7 +50,7 @@ def open_failed_job(page: Page) -> None:
     expect(view(page).get_by_role("log")).to_contain_text("Traceback")
     view(page).get_by_text("The cell that submits the same").first.click()
     view(page).get_by_role("button", name="Retry with…").click()
-    view(page).get_by_label("mem", exact=True).fill("8G")
+    view(page).get_by_label("cpus per task").fill("2")
 
 
 def open_collection(page: Page) -> None:

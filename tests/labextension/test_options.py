@@ -81,12 +81,14 @@ def test_options_are_kept_and_sent_and_the_job_can_be_removed(
     form.get_by_role("button", name="Set: type_filters").click()
     form.get_by_label("Name of a new entry of type_filters").fill("is_3D")
     page.keyboard.press("Enter")
-    form.get_by_label("mem", exact=True).fill("plenty")
+    form.get_by_label("cpus per task").fill("0")
     # what the server refuses stands at its field, however it tells, and is not folded
     form.get_by_text("More options").click()
     form.get_by_role("button", name="Plan").click()
-    expect(wrong(form, "mem")).to_contain_text("Found 'plenty'")
-    form.get_by_label("mem", exact=True).fill("300M")
+    expect(wrong(form, "cpus per task")).to_contain_text("Found 0")
+    form.get_by_label("cpus per task").fill("2")
+    # what only a scheduler takes is not asked for
+    expect(form.get_by_label("mem", exact=True)).to_have_count(0)
     form.get_by_label("is_3D", exact=True).select_option(label="default")
     form.get_by_role("button", name="Plan").click()
     expect(wrong(form, "is_3D").first).to_contain_text("true or false")
@@ -112,9 +114,14 @@ def test_options_are_kept_and_sent_and_the_job_can_be_removed(
     (job, *_) = fractal.jobs.list()
     assert (job.name, [unit.zarr_url for unit in job.units()]) == ("at night", ["/data/B03.zarr"])
     (step,) = job.steps
-    assert step.request["meta_parallel"]["mem"] == 300
+    assert step.request["meta_parallel"]["cpus_per_task"] == 2
     cell = job.code()
-    for said in ('name="at night"', 'type_filters={"is_3D": True}', "memory_limit=2000", "300"):
+    for said in (
+        'name="at night"',
+        'type_filters={"is_3D": True}',
+        "memory_limit=2000",
+        '"cpus_per_task": 2',
+    ):
         assert said in cell
     shown.get_by_text("What it ran in").click()
     expect(shown.get_by_label("What step 0 ran in").last).to_contain_text("linux-x86_64-glibc")
@@ -195,6 +202,7 @@ def test_the_script_of_a_plan(page: Page, dataset: Dataset, slurm: str) -> None:
     choose_dataset(form)
     form.get_by_text("More options").click()
     expect(form.get_by_label("Memory limit")).to_have_count(0)
+    expect(form.get_by_label("mem", exact=True)).to_be_visible()
     form.get_by_label("Account").fill("lab7")
     form.get_by_label("Shell lines").fill("module load one\nmodule load two")
     form.get_by_role("button", name="Plan").click()
