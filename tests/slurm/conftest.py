@@ -4,13 +4,15 @@ import os
 import pwd
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.runner.users import current_user
+from tests import users
 from tests.slurm.faults import Commands, Diary, add_scripted_tasks
 from tests.slurm.fixtures import SHARED, ToyEnvironment, skip_for_machine
 from tests.slurm.machine import Cluster
@@ -117,6 +119,38 @@ def remote_fractal(
         )
 
     return make
+
+
+@pytest.fixture
+def five_commands(second_user: pwd.struct_passwd) -> Iterator[None]:
+    """Sudo lets us run as the second user what an administrator has to allow, and nothing else."""
+    with users.sudoers(users.five_commands(second_user.pw_name)):
+        yield
+
+
+@pytest.fixture(params=["oneself"])
+def way(request: pytest.FixtureRequest) -> str:
+    """How jobs get to the cluster: `oneself`, `sudo` or `ssh`; see `IN_ALL_WAYS`."""
+    return str(request.param)
+
+
+@pytest.fixture
+def fractal_of_way(way: str, request: pytest.FixtureRequest) -> MakeFractal:
+    """Makes a client that submits in that way, as the second user where it is another one."""
+    if way == "oneself":
+        return cast("MakeFractal", request.getfixturevalue("own_fractal"))
+    if way == "ssh":
+        return cast("MakeFractal", request.getfixturevalue("remote_fractal"))
+    request.getfixturevalue("five_commands")
+    user = request.getfixturevalue("second_user").pw_name
+    return partial(request.getfixturevalue("other_fractal"), username=user)
+
+
+@pytest.fixture
+def folder_of_way(way: str, request: pytest.FixtureRequest) -> Path:
+    """A folder of whose jobs they are."""
+    name = "shared_folder" if way == "oneself" else "user_folder"
+    return cast("Path", request.getfixturevalue(name))
 
 
 @pytest.fixture

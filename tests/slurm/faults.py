@@ -19,7 +19,7 @@ from tests.slurm.ways import RESOURCE
 from tests.toy import add_task_group, listed_tasks, wait_until
 
 SCRIPTED = Path(__file__).parents[1] / "faults" / "scripted_tasks"
-COMMANDS = ("sbatch", "scancel", "scontrol", "squeue", "sacct", "cat")
+COMMANDS = ("sbatch", "scancel", "scontrol", "squeue", "sacct", "cat", "sudo")
 # What is in the queue and has not ended.
 ACTIVE_STATES = "pending,running,suspended,completing,configuring"
 
@@ -135,13 +135,17 @@ class Commands:
             f"exit {exit_code}",
         )
 
-    def first_until_let_go(self, name: str, before: str = "", after: str = "") -> None:
-        """Have a command do `before`, once, then wait for `let_go`, and then do `after`."""
+    def first_until_let_go(
+        self, name: str, before: str = "", after: str = "", *, only: str = ""
+    ) -> None:
+        """Have a command do `before`, once, then wait for `let_go`, and then do `after`.
+
+        With `only`, that is at the first call whose arguments have this word in them.
+        """
         self.first(
             name,
-            f"{before}\ntouch {self.folder}/waits\n"
-            f"until test -e {self.folder}/go; do sleep 0.1; done\n{after}",
-            once=True,
+            f'case "$*" in *{only}*)\nrm "$first"\n{before}\ntouch {self.folder}/waits\n'
+            f"until test -e {self.folder}/go; do sleep 0.1; done\n{after}\nesac",
         )
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,22 +14,28 @@ from fractal_jupyter.client.jobs import Job
 from tests.faults.helpers import other_supervisor, wait_for_leader
 from tests.slurm.conftest import MakeFractal
 from tests.slurm.faults import Commands, Diary, arrays_in_queue, assert_done_once, queue
-from tests.slurm.machine import SCRIPT, Cluster
-from tests.slurm.ways import images
+from tests.slurm.machine import SCRIPT, Cluster, run
+from tests.slurm.ways import IN_ALL_WAYS, images
 from tests.toy import wait_until
 
+# The commands that a submission is, as this machine or the other side runs it.
+SUBMITS = {"oneself": "sbatch", "sudo": "sudo", "ssh": "sbatch"}
 RUNNING = "store.running:Running"
 SCHEDULER = "schedulers.slurm:SlurmScheduler"
-# Between it and `sbatch` is the shell that has written the script.
-KILL_SUPERVISOR = "kill -KILL $(ps -o ppid= -p $PPID)"
 # What the next one takes for time enough for a submission to appear that was never made.
 SOON = {"fractal_jupyter.schedulers.slurm:INTENT_SECONDS": 2.0}
 
 
 @pytest.fixture
-def fractal(own_fractal: MakeFractal) -> Fractal:
+def sshd_options(shared_folder: Path) -> Mapping[str, str]:
+    """Where commands are found behind SSH."""
+    return {"SetEnv": f"PATH={shared_folder}/commands:/usr/local/bin:/usr/bin:/bin"}
+
+
+@pytest.fixture
+def fractal(fractal_of_way: MakeFractal) -> Fractal:
     """A client whose steps of eight units are four batches."""
-    return own_fractal(batching={"target_num_jobs": 4})
+    return fractal_of_way(batching={"target_num_jobs": 4})
 
 
 def submit(fractal: Fractal, folder: Path, diary: Diary) -> Job:
@@ -51,10 +59,12 @@ def submit_and_lose_the_supervisor(
     return job
 
 
-def go_on(fractal: Fractal, job: Job) -> Job:
-    """Let another supervisor drive the job to its end."""
+def go_on(fractal: Fractal, job: Job, commands: Commands | None = None) -> Job:
+    """Let another supervisor drive the job to its end, and then a command that waits go on."""
     with other_supervisor(fractal._store, settings=SOON) as process:
         wait_for_leader(fractal._store, process)
+        if commands is not None:
+            commands.let_go()
         return job.wait(120)
 
 
@@ -63,7 +73,6 @@ def go_on(fractal: Fractal, job: Job) -> Job:
     [
         (f"{RUNNING}.add_batches", "after"),
         (f"{SCHEDULER}.submit", "before"),
-        (f"{SCHEDULER}.submit", "after"),
         (f"{RUNNING}.update_batches", "after"),
         (f"{RUNNING}.record_results", "before"),
     ],
@@ -82,30 +91,90 @@ def test_a_supervisor_that_is_killed(
     assert len(arrays_in_queue(job)) == 1
 
 
+@IN_ALL_WAYS
+def test_a_supervisor_that_is_killed_when_a_submission_was_accepted(
+    fractal: Fractal, cluster: Cluster, folder_of_way: Path, diary: Diary
+) -> None:
+    job = submit_and_lose_the_supervisor(
+        fractal, folder_of_way, diary, f"{SCHEDULER}.submit", "after"
+    )
+    go_on(fractal, job)
+    assert_done_once(fractal, job, cluster, diary)
+    assert len(arrays_in_queue(job)) == 1
+
+
+def lose_the_supervisor_while_it_submits(
+    fractal: Fractal, commands: Commands, submit: Callable[[], Job]
+) -> Job:
+    """Submit to a supervisor that is killed when its command has come to where it waits."""
+    with other_supervisor(fractal._store) as process:
+        wait_for_leader(fractal._store, process)
+        job = submit()
+        wait_until(lambda: commands.waits)
+        process.kill()
+        process.wait()
+    return job
+
+
+@IN_ALL_WAYS
 @pytest.mark.parametrize(
-    "script",
+    ("before", "after"),
     [
-        pytest.param(f"{KILL_SUPERVISOR}; exit 1", id="before it is sent"),
-        pytest.param(f'"$real" "$@"; {KILL_SUPERVISOR}; exit 0', id="when it was accepted"),
-        pytest.param(
-            f'{KILL_SUPERVISOR}; sleep 1; "$real" "$@"; exit 0',
-            id="while it is on its way",
-        ),
+        pytest.param("", "exit 1", id="before it is sent"),
+        pytest.param('"$real" "$@"', "exit 0", id="when it was accepted"),
+        pytest.param("", '"$real" "$@"; exit 0', id="while it is on its way"),
     ],
 )
 def test_a_supervisor_that_is_killed_during_sbatch(
     fractal: Fractal,
+    way: str,
     cluster: Cluster,
     commands: Commands,
-    shared_folder: Path,
+    folder_of_way: Path,
     diary: Diary,
-    script: str,
+    before: str,
+    after: str,
 ) -> None:
-    commands.first("sbatch", script, once=True)
-    job = submit_and_lose_the_supervisor(fractal, shared_folder, diary)
-    go_on(fractal, job)
+    commands.first_until_let_go(SUBMITS[way], before, after, only="--parsable")
+    job = lose_the_supervisor_while_it_submits(
+        fractal, commands, lambda: submit(fractal, folder_of_way, diary)
+    )
+    go_on(fractal, job, commands)
     assert_done_once(fractal, job, cluster, diary)
     assert len(arrays_in_queue(job)) == 1
+
+
+@pytest.mark.slurm_faults
+@IN_ALL_WAYS
+def test_a_supervisor_that_is_killed_while_it_hands_over_a_large_script(
+    fractal: Fractal,
+    way: str,
+    cluster: Cluster,
+    commands: Commands,
+    folder_of_way: Path,
+    diary: Diary,
+) -> None:
+    """One that does not fit into the buffer of a pipe: all of it is submitted, or nothing."""
+    dataset = fractal.datasets.create(
+        "plate", zarr_dir=folder_of_way / "zarr", project_dir=folder_of_way
+    )
+    # What cannot be compressed.
+    folders = ["/".join(secrets.token_hex(100) for _ in range(10)) for _ in range(40)]
+    dataset.add_images(
+        [
+            {"zarr_url": f"{folder_of_way}/zarr/{folder}/plate-{i}.zarr"}
+            for i, folder in enumerate(folders)
+        ]
+    )
+    reader = "cat" if way == "ssh" else SUBMITS[way]
+    commands.first_until_let_go(reader, only="" if way == "ssh" else "--parsable")
+    job = lose_the_supervisor_while_it_submits(
+        fractal, commands, lambda: fractal.submit("Scripted", dataset, **diary.arguments)
+    )
+    go_on(fractal, job, commands)
+    assert_done_once(fractal, job, cluster, diary)
+    (array,) = arrays_in_queue(job)
+    assert len(run("scontrol", "write", "batch_script", array, "-")) > 65536 * 1.2
 
 
 @pytest.mark.cluster_options(settings={"MaxArraySize": 3})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pwd
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,6 @@ from tests.slurm.machine import Cluster, run
 from tests.slurm.test_own import arrays, states, statuses
 from tests.slurm.ways import images
 from tests.toy import wait_until
-
-
-@pytest.fixture
-def five_commands(second_user: pwd.struct_passwd) -> Iterator[None]:
-    with users.sudoers(users.five_commands(second_user.pw_name)):
-        yield
 
 
 @pytest.fixture
