@@ -151,6 +151,7 @@ class SlurmWatch:
         self._seconds = max(seconds, SHORTEST_INTERVAL_SECONDS)
         self._accounting = True
         self._remembers = 0.0
+        self._asking = "SLURM"
         self._silent_since: float | None = None
         self._waiting: dict[Key, float] = {}
         self._vanished: frozenset[Key] = frozenset()
@@ -227,6 +228,7 @@ class SlurmWatch:
             self._condition.notify_all()
 
     def _take(self, asked: float) -> Snapshot:
+        self._asking = "SLURM"
         rows = self._queue()
         if isinstance(rows, Unreadable):
             return Snapshot(asked, rows)
@@ -300,6 +302,7 @@ class SlurmWatch:
         if not over or not self._accounting:
             return {}
         jobs = ",".join(sorted({str(job) for job, _ in over}))
+        self._asking = "SLURM's accounting"
         result = self._run([*ACCOUNTING_COMMAND, "--jobs", jobs])
         if isinstance(result, Unreadable):
             return result
@@ -362,7 +365,9 @@ class SlurmWatch:
         if self._asking_since is not None:
             silent = time.monotonic() - self._asking_since
             if silent >= PATIENCE_SECONDS:
-                return BatchStatus(BatchState.UNKNOWN, f"SLURM has not answered for {silent:.0f} s")
+                return BatchStatus(
+                    BatchState.UNKNOWN, f"{self._asking} has not answered for {silent:.0f} s"
+                )
         if isinstance(snapshot.rows, Unreadable):
             return BatchStatus(BatchState.UNKNOWN, f"SLURM does not answer: {snapshot.rows.words}")
         return _told(watched, snapshot, accounting=self._accounting)

@@ -447,11 +447,30 @@ def test_a_controller_that_hangs_holds_up_nobody(
     for _ in range(3):
         (status,) = asked.statuses([watched(7, 0)])
         assert status.state is BatchState.UNKNOWN
+        assert (status.reason or "").startswith("SLURM has not answered")
     assert cluster.count("squeue") == 1
     monkeypatch.setattr(slurm_watch, "PATIENCE_SECONDS", 30.0)
     gate.set()
     (status,) = asked.statuses([watched(7, 0)])
     assert status.state is BatchState.RUNNING
+
+
+def test_accounting_that_hangs_is_what_is_waited_for(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm_watch, "PATIENCE_SECONDS", 0.5)
+    gate = threading.Event()
+
+    def hang(call: FakeCall) -> FakeOutcome:
+        if "sacct" in call.argv:
+            gate.wait(30)
+        return FakeOutcome()
+
+    cluster.host.commands["env"] = hang
+    (status,) = watch(cluster).statuses([watched(7, 0)])
+    gate.set()
+    assert status.state is BatchState.UNKNOWN
+    assert (status.reason or "").startswith("SLURM's accounting has not answered")
 
 
 def test_what_waits_says_why(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
