@@ -7,6 +7,7 @@ from fractal_jupyter.display.render_html import to_html
 from fractal_jupyter.display.words import counted, printable, size, without_colors
 
 SHOWN_CHARACTERS = 60_000
+EMPTY = "Nothing was written."
 
 
 def log_page(text: str, *, title: str = "Log") -> Page:
@@ -22,7 +23,7 @@ def log_page(text: str, *, title: str = "Log") -> Page:
     return Page(
         title=title,
         facts=tuple(facts),
-        blocks=(Note(text=without_colors(shown) or "Nothing was written.", look="code"),),
+        blocks=(Note(text=without_colors(shown) or EMPTY, look="code"),),
     )
 
 
@@ -45,7 +46,7 @@ class LogText(str):
         return log
 
     def __repr__(self) -> str:
-        return printable(without_colors(self), lines=True)
+        return printable(without_colors(self), lines=True) or EMPTY
 
     def _repr_html_(self) -> str:
         return to_html(log_page(self, title=self.heading))

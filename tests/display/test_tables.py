@@ -294,6 +294,12 @@ def test_a_log_is_a_string_that_reads_as_it_was_written() -> None:
     assert "Log of unit 3" in log._repr_html_()
 
 
+def test_a_log_in_which_is_nothing_yet_says_so() -> None:
+    log = log_text("")
+    assert log == ""
+    assert repr(log) == "Nothing was written."
+
+
 def test_of_a_long_log_the_end_is_shown() -> None:
     log = LogText("".join(f"line {k}\n" for k in range(100_000)))
     shown = log._repr_html_()
