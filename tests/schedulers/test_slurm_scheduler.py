@@ -466,8 +466,11 @@ def test_accounting_that_hangs_is_what_is_waited_for(
             gate.wait(30)
         return FakeOutcome()
 
+    asked = watch(cluster)
+    cluster.queued("7_0|RUNNING|None|N/A|N/A|node1|alice|x")
+    asked.statuses([watched(7, 0)])
     cluster.host.commands["env"] = hang
-    (status,) = watch(cluster).statuses([watched(7, 0)])
+    (status,) = asked.statuses([watched(7, 0)])
     gate.set()
     assert status.state is BatchState.UNKNOWN
     assert (status.reason or "").startswith("SLURM's accounting has not answered")
