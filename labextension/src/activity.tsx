@@ -29,7 +29,9 @@ const STATUSES: Record<ActivityStatus, [string, Tone]> = {
 
 /** `Collect my-tasks==1.0`. */
 export function activityTitle(activity: IActivity): string {
-  return `${ACTIONS[activity.action]} ${activity.subject}`;
+  // What was uploaded is kept in a folder that its digest is the name of: nobody wants to read that.
+  const subject = activity.subject.replace(/^\/.*\/[0-9a-f]{64}\//, '');
+  return `${ACTIONS[activity.action]} ${subject}`;
 }
 
 export const GOING_ON: ActivityStatus[] = ['pending', 'ongoing'];

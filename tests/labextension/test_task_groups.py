@@ -266,7 +266,7 @@ def test_a_pixi_project_and_an_existing_environment_are_collected(
     form.get_by_label("Version of pixi").select_option(label="0.50.1")
     form.get_by_label("Or upload it").set_input_files(bench.archive)
     expect(form.get_by_text("uploaded.")).to_be_visible()
-    collect("my-tasks-1.0.tar.gz")
+    collect("^Collect my-tasks-1.0.tar.gz$")
     page.screenshot(path=PICTURES / "collected-pixi-light.png")
     assert not findings(page)
     (custom, made) = [
