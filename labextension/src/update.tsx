@@ -1,8 +1,8 @@
-/** A newer version of a step's task: what differs, what no longer fits, and mending it in place. */
+/** Other versions of a step's task: what differs, what no longer fits, and mending it in place. */
 
 import React, { useState } from 'react';
 
-import { IFieldProblem, IStepUpdate, ITask, IUpdate, IWorkflow, Json } from './api';
+import { IFieldProblem, IStepUpdate, ITask, ITaskSummary, IUpdate, IWorkflow, Json } from './api';
 import { IRefusal, refusalOf } from './draft';
 import { Form } from './form';
 import { useFractal } from './fractal';
@@ -28,13 +28,10 @@ export function Update(props: IUpdateProps): JSX.Element {
   const [opened, setOpened] = useState(false);
   const version = printable(newer.version);
   const label = `step ${newer.position}, ${printable(newer.task)}`;
-  const fits = newer.problems.length
-    ? `${counted(newer.problems.length, 'thing')} in this step would not fit.`
-    : 'This step would fit as it is.';
   return (
     <section className="fj-update" aria-label={`Newer version: ${label}`}>
       <div className="fj-line">
-        <span>{`Version ${version} is collected. ${fits}`}</span>
+        <span>{`Version ${version} is collected. ${fitsInWords(newer)}`}</span>
         <button
           type="button"
           className="fj-button"
@@ -50,6 +47,80 @@ export function Update(props: IUpdateProps): JSX.Element {
       {opened && first === null && <Mending {...props} close={() => setOpened(false)} />}
     </section>
   );
+}
+
+interface IOthersProps extends Omit<IUpdateProps, 'newer'> {
+  position: number;
+  /** The versions to choose among. */
+  versions: string[];
+}
+
+/** Any other version that is collected, an older one as well. */
+export function Others(props: IOthersProps): JSX.Element {
+  const { api, changes } = useFractal();
+  const { workflow, step, position, versions, first } = props;
+  const [chosen, setChosen] = useState('');
+  const version = versions.includes(chosen) && first === null ? chosen : '';
+  const { value, error } = useFetched(
+    changes,
+    { kinds: ['task_group'] },
+    async () => (version ? api.planUpdate(workflow, { step: position, version, known: step }) : null),
+    [version, JSON.stringify(step)]
+  );
+  const found = value?.version === version ? value : null;
+  return (
+    <section
+      className="fj-update fj-mod-quiet"
+      aria-label={`Other versions: step ${position}, ${printable(String(step.task))}`}
+    >
+      <label className="fj-choice">
+        Other version
+        <select
+          value={version}
+          disabled={first !== null}
+          title={first ?? undefined}
+          onChange={event => setChosen(event.target.value)}
+        >
+          <option value="">choose …</option>
+          {versions.map(one => (
+            <option key={one} value={one}>
+              {printable(one)}
+            </option>
+          ))}
+        </select>
+      </label>
+      <Problem text={version ? error : null} />
+      {found && (
+        <>
+          <p>{fitsInWords(found)}</p>
+          <Mending key={version} {...props} newer={found} close={() => setChosen('')} />
+        </>
+      )}
+    </section>
+  );
+}
+
+/** The versions of a step's task among tasks, the highest first, without those that are said. */
+export function otherVersions(
+  step: Json,
+  tasks: ITaskSummary[],
+  said: (string | undefined)[]
+): string[] {
+  const versions = tasks
+    .filter(one => one.name === step.task && (step.package ?? one.package) === one.package)
+    .map(one => one.version)
+    .filter((one): one is string => one !== null);
+  const all = [...new Set(versions)];
+  const other = all.length > 1 || step.version !== undefined ? all : [];
+  return other
+    .filter(one => one !== step.version && !said.includes(one))
+    .sort((one, two) => two.localeCompare(one, undefined, { numeric: true }));
+}
+
+function fitsInWords(update: IUpdate): string {
+  return update.problems.length
+    ? `${counted(update.problems.length, 'thing')} in this step would not fit.`
+    : 'This step would fit as it is.';
 }
 
 /** What differs and what does not fit; once the task is known, the form to mend it. */

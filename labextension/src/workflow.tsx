@@ -3,7 +3,7 @@
 import { Dialog, showDialog } from '@jupyterlab/apputils';
 import React, { useEffect, useId, useRef, useState } from 'react';
 
-import { IFieldProblem, ITaskSummary, Json } from './api';
+import { IFieldProblem, ITaskSummary, IWorkflow, Json } from './api';
 import { Elsewhere, IRefusal, refusalOf, useDraft } from './draft';
 import { Form } from './form';
 import { IFilled, IFrame, useFractal } from './fractal';
@@ -15,7 +15,7 @@ import { isObject, same } from './schema';
 import { argumentsOf, withArguments } from './step';
 import { useFilled, useSubmission } from './submit';
 import { RESERVED, partsOf } from './task';
-import { Update } from './update';
+import { Others, otherVersions, Update } from './update';
 import { printable } from './words';
 
 interface IContent {
@@ -128,19 +128,22 @@ export function WorkflowView(props: {
         steps={steps}
         change={change}
         problems={fields}
-        update={step => {
+        update={(step, position, tasks) => {
           const newer = updates.value?.find(one => same(found?.steps[one.position], step));
+          const others = otherVersions(step, tasks, [newer?.version]);
+          const about = {
+            workflow: id!,
+            step,
+            first: unsaved ? 'Save the workflow first.' : null,
+            updated: (now: IWorkflow) => draft.take({ name: now.name, steps: now.steps })
+          };
           return (
-            newer && (
-              <Update
-                key={newer.version}
-                workflow={id!}
-                step={step}
-                newer={newer}
-                first={unsaved ? 'Save the workflow first.' : null}
-                updated={now => draft.take({ name: now.name, steps: now.steps })}
-              />
-            )
+            <>
+              {newer && <Update key={newer.version} {...about} newer={newer} />}
+              {id !== undefined && others.length > 0 && (
+                <Others {...about} position={position} versions={others} />
+              )}
+            </>
           );
         }}
       />
@@ -179,8 +182,8 @@ function Steps(props: {
   steps: Json[];
   change: (steps: Json[]) => void;
   problems: IFieldProblem[];
-  /** What there is to say of a newer version of a step's task. */
-  update: (step: Json) => JSX.Element | undefined;
+  /** What there is to say of other versions of a step's task, which are among `tasks`. */
+  update: (step: Json, position: number, tasks: ITaskSummary[]) => JSX.Element;
 }): JSX.Element {
   const { api, changes } = useFractal();
   const { active } = useProfiles();
@@ -242,7 +245,7 @@ function Steps(props: {
               move={by => swap(position, position + by)}
               remove={() => remove(position)}
             />
-            {props.update(step)}
+            {props.update(step, position, tasks ?? [])}
           </li>
         ))}
       </ol>

@@ -36,6 +36,12 @@ def open_workflow(page: Page, name: str) -> Locator:
     return view(page)
 
 
+def use_theme(page: Page, theme: str) -> None:
+    change = "theme => jupyterapp.commands.execute('apputils:change-theme', {theme})"
+    page.evaluate(change, THEMES[theme])
+    page.locator(f"body[data-jp-theme-name='{THEMES[theme]}']").wait_for(state="attached")
+
+
 def update_of(form: Locator) -> Locator:
     return form.get_by_role("region", name="Newer version: step 1, Import OME-Zarr")
 
@@ -69,6 +75,36 @@ def test_a_step_is_updated_and_mended(page: Page, fractal: Fractal, workflow: st
     assert step["args_non_parallel"]["advanced_options"]["overwrite"] is True
     expect(form).to_contain_text("1: Import OME-Zarr fractal-tasks-core 2.1.0")
     expect(form.get_by_text("Not saved yet.")).to_have_count(0)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_an_older_version_is_chosen(page: Page, fractal: Fractal, theme: str) -> None:
+    use_theme(page, theme)
+    name = f"Import newly, {theme}"
+    arguments = {"zarr_name": "plate.zarr", "advanced_options": {"overwrite": True}}
+    step = {"task": "Import OME-Zarr", "version": "2.1.0", "args": arguments}
+    fractal.workflows.create(name, steps=[step])
+    form = open_workflow(page, name)
+    others = form.get_by_role("region", name="Other versions: step 0, Import OME-Zarr")
+    choice = others.get_by_label("Other version")
+    expect(choice.locator("option")).to_have_text(["choose …", "2.0.2"])
+    choice.select_option("2.0.2")
+    expect(others).to_contain_text("1 thing in this step would not fit.")
+    told = others.get_by_role("list", name="What no longer fits")
+    expect(told).to_contain_text("advanced_options")
+    update = others.get_by_role("button", name="Update to 2.0.2", exact=True)
+    expect(update).to_be_enabled()
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"update-other-{theme}.png")
+    assert not findings(page)
+    assert fractal.workflows.get(name).steps[0] == step
+    update.click()
+    newer = form.get_by_role("region", name="Newer version: step 0, Import OME-Zarr")
+    expect(newer).to_contain_text("Version 2.1.0 is collected.")
+    expect(others).to_have_count(0)
+    now = fractal.workflows.get(name).steps[0]
+    assert (now["version"], now["args_non_parallel"]) == ("2.0.2", {"zarr_name": "plate.zarr"})
+    fractal.workflows.remove(name)
 
 
 def test_what_is_not_saved_comes_first(page: Page, fractal: Fractal, workflow: str) -> None:
@@ -112,9 +148,7 @@ def test_tasks_are_found_by_words(page: Page) -> None:
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_anybody_can_read_it(page: Page, workflow: str, theme: str) -> None:
-    change = "theme => jupyterapp.commands.execute('apputils:change-theme', {theme})"
-    page.evaluate(change, THEMES[theme])
-    page.locator(f"body[data-jp-theme-name='{THEMES[theme]}']").wait_for(state="attached")
+    use_theme(page, theme)
     PICTURES.mkdir(parents=True, exist_ok=True)
     form = open_workflow(page, workflow)
     update_of(form).get_by_role("button", name="Update to 2.1.0: step 1").click()
