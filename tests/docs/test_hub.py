@@ -33,7 +33,7 @@ def test_all_documents_can_be_used(
     monkeypatch.setenv("JUPYTERHUB_USER", "bob")
     fractal = Fractal(f"sqlite:///{tmp_path}/store/fractal.db")
     users = {p.name: p.document["username"] for p in fractal.profiles.list()}
-    assert users == {"Cluster": "bob", "Institute": "bjones"}
+    assert users == {"Cluster": "bob", "Institute": "bjones", "Remote cluster": "bjones"}
     fractal.close()
 
 
