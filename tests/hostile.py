@@ -22,6 +22,28 @@ TEXT = f"{LINE}\x1b[2J\x1b]0;hacked\x07\x9b31m\r\n\u2028\x7f{LINE}"
 _UNSEEN = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f]"
 )
+FOREIGN_ON_PAGE = r"""() => {
+  const unseen = new RegExp(
+    '[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]'
+  );
+  const found = window.hacked ? ['a name has run'] : [];
+  const tell = (what, each) =>
+    found.push(`${JSON.stringify(what.slice(0, 200))} in ${each.tagName} ${each.className}`);
+  for (const each of document.querySelectorAll('body *')) {
+    for (const { name, value } of each.attributes) {
+      if (/^on/.test(name) || (/^(title|aria-label)$/.test(name) && unseen.test(value)))
+        tell(value, each);
+    }
+    if (each.matches('img[src=x], .fj-panel script, .fj-view script')) tell('made by a name', each);
+    if (each.matches('script, style, textarea')) continue;
+    for (const text of each.childNodes)
+      if (text.nodeType === Node.TEXT_NODE && unseen.test(text.data)) tell(text.data, each);
+  }
+  return found;
+}"""
+"""Elements and attributes of a page that a name has made, and what steers a line where a person
+reads it, as JavaScript. What stands in fields stays as it is."""
+
 _TAGS = {
     *("a", "br", "button", "code", "col", "colgroup", "details", "div", "h1", "h2", "h3", "pre"),
     *("small", "span", "strong", "style", "summary", "table", "tbody", "td", "th", "thead", "tr"),
@@ -80,7 +102,7 @@ def _add_task(fractal: Fractal, folder: Path) -> None:
         "authors": TEXT,
     }
     add_task_group(
-        fractal._store, [task], package=LINE, version=TEXT, folder=str(folder), resource=LINE
+        fractal._store, [task], package=LINE, version=LINE, folder=str(folder), resource=LINE
     )
 
 

@@ -10,7 +10,7 @@ import ipywidgets
 from fractal_jupyter.client.datasets import Dataset
 from fractal_jupyter.display.page import Cell, Column, Page, Span, Table, cell
 from fractal_jupyter.display.render_html import to_html
-from fractal_jupyter.display.words import below, counted, number, value_text
+from fractal_jupyter.display.words import below, counted, number, printable, value_text
 from fractal_jupyter.engine.filters import select
 from fractal_jupyter.models.images import Image
 from fractal_jupyter.widgets.source import python_source
@@ -199,9 +199,9 @@ def _cell(image: Image, kind: str, name: str) -> Cell:
 
 def _facet(name: str, options: list[tuple[str, int]]) -> Any:
     return ipywidgets.Dropdown(
-        options=[("any", -1), *options],
+        options=[("any", -1), *((printable(label), position) for label, position in options)],
         value=-1,
-        description=name,
+        description=printable(name),
         style={"description_width": "initial"},
         layout=ipywidgets.Layout(width="auto", max_width="220px"),
     )

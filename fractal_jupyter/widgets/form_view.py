@@ -8,7 +8,7 @@ from typing import Any, Final, TypeGuard
 
 import ipywidgets
 
-from fractal_jupyter.display.words import shorten, value_text
+from fractal_jupyter.display.words import printable, shorten, value_text
 from fractal_jupyter.models.problems import MISSING, Problem
 from fractal_jupyter.widgets.fields import (
     ChoiceField,
@@ -136,7 +136,7 @@ class FormView:
             value=field.text if field.given and not field.is_null else "",
             placeholder=_placeholder(field),
             description=_title(field),
-            tooltip=field.node.description or _title(field),
+            tooltip=_tip(field),
             continuous_update=False,
             style=_STYLE,
             layout=WIDE,
@@ -169,7 +169,7 @@ class FormView:
             options=options,
             value=position,
             description=_title(field),
-            tooltip=field.node.description or _title(field),
+            tooltip=_tip(field),
             style=_STYLE,
             layout=WIDE,
         )
@@ -191,7 +191,7 @@ class FormView:
         box = ipywidgets.Checkbox(
             value=field.effective() is True,
             description=_title(field),
-            tooltip=field.node.description or _title(field),
+            tooltip=_tip(field),
             indent=False,
             style=_STYLE,
             layout=WIDE,
@@ -308,7 +308,7 @@ class FormView:
         return line
 
     def _union(self, field: UnionField) -> tuple[Any, ...]:
-        options = [(name, position) for position, name in enumerate(field.names)]
+        options = [(printable(name), position) for position, name in enumerate(field.names)]
         chosen = _NOTHING if field.position is None or field.is_null else field.position
         if chosen == _NOTHING or field.node.nullable or not field.required:
             default = field.node.default
@@ -319,7 +319,7 @@ class FormView:
             options=options,
             value=chosen,
             description=_title(field),
-            tooltip=field.node.description or _title(field),
+            tooltip=_tip(field),
             style=_STYLE,
             layout=WIDE,
         )
@@ -354,11 +354,15 @@ def _is_filled_in(field: Field | None) -> TypeGuard[Field]:
 
 def _title(field: Field) -> str:
     if field.title:
-        return field.title
+        return printable(field.title)
     above = field.parent
     if isinstance(field.key, int) and above is not None:
         return f"{_title(above)} {field.key + 1}"
     return _title(above) if above is not None else "Value"
+
+
+def _tip(field: Field) -> str:
+    return printable(field.node.description) or _title(field)
 
 
 def _help(field: Field) -> Any:
@@ -376,7 +380,11 @@ def _placeholder(field: TextField) -> str:
 
 
 def _option(value: Any) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value_text(value, 80)
+    return (
+        {True: "yes", False: "no"}[value]
+        if isinstance(value, bool)
+        else printable(value_text(value, 80))
+    )
 
 
 def _count(field: Field) -> str:

@@ -13,7 +13,7 @@ from fractal_jupyter.client.jobs import Job
 from fractal_jupyter.client.tasks import Task
 from fractal_jupyter.display.page import Note, Page, Span
 from fractal_jupyter.display.render_html import to_html
-from fractal_jupyter.display.words import counted
+from fractal_jupyter.display.words import counted, printable
 from fractal_jupyter.engine.arguments import route_arguments
 from fractal_jupyter.engine.planning import RESERVED
 from fractal_jupyter.models.problems import Problem
@@ -215,7 +215,7 @@ class TaskForm(Tool):
 
 def _chooser(description: str, names: list[str]) -> Any:
     return ipywidgets.Dropdown(
-        options=[("choose …", ""), *((name, name) for name in names)],
+        options=[("choose …", ""), *((printable(name), name) for name in names)],
         value="",
         description=description,
         style={"description_width": "initial"},

@@ -108,8 +108,8 @@ def note(text: str, *, tone: Tone, title: str) -> str:
 def button(label: str, action: Callable[[], object], *, tip: str = "", main: bool = False) -> Any:
     """A button."""
     made = ipywidgets.Button(
-        description=label,
-        tooltip=tip or label,
+        description=printable(label),
+        tooltip=printable(tip or label),
         button_style="primary" if main else "",
         layout=ipywidgets.Layout(width="auto", align_self="flex-start"),
     )

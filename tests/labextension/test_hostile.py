@@ -8,34 +8,11 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from fractal_jupyter import Fractal
-from tests.hostile import make_hostile
+from tests.hostile import FOREIGN_ON_PAGE, make_hostile
 from tests.labextension.lab import PICTURES, RunningLab, running_lab, show_panel, view
 from tests.toy import toy_fractal
 
 pytestmark = [pytest.mark.long, pytest.mark.browser]
-
-# Elements that a name could have made; and what steers a line where a person reads it. What is
-# typed into fields stays as it is.
-_FOREIGN = """() => {
-  const unseen = /[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]/;
-  const found = [];
-  for (const each of document.querySelectorAll('body *')) {
-    for (const { name, value } of each.attributes) {
-      if (/^on/.test(name)) found.push(`${name} of ${each.outerHTML.slice(0, 200)}`);
-      if (/^(title|aria-label)$/.test(name) && unseen.test(value))
-        found.push(`${name}: ${JSON.stringify(value.slice(0, 200))} of ${each.className}`);
-    }
-    if (each.matches('img[src=x], .fj-panel script, .fj-view script'))
-      found.push(each.outerHTML.slice(0, 200));
-    if (each.matches('script, style, textarea')) continue;
-    for (const text of each.childNodes) {
-      if (text.nodeType === Node.TEXT_NODE && unseen.test(text.data))
-        found.push(`${JSON.stringify(text.data.slice(0, 200))} in ${each.tagName} ${each.className}`);
-    }
-  }
-  if (window.hacked) found.push('a name has run');
-  return found;
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -115,4 +92,4 @@ VIEWS = {
 def test_what_a_view_shows_is_text(page: Page, name: str) -> None:
     VIEWS[name](page)
     page.screenshot(path=PICTURES / f"hostile-{name}.png")
-    assert page.evaluate(_FOREIGN) == []
+    assert page.evaluate(FOREIGN_ON_PAGE) == []

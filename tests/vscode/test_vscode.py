@@ -15,9 +15,11 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from fractal_jupyter import Fractal
+from tests.hostile import FOREIGN_ON_PAGE, LINE, TEXT, make_hostile
 from tests.labextension.lab import ROOT
 from tests.labextension.tasks import HOSTILE
 from tests.slurm.fixtures import skip_for_machine
+from tests.toy import toy_fractal
 from tests.vscode.vscode import THEMES, Notebook, Server
 
 pytestmark = [pytest.mark.long, pytest.mark.browser]
@@ -163,6 +165,33 @@ def test_the_kernel_knows_no_server(notebook: Notebook) -> None:
     code = "import os\nprint([name for name in os.environ if name.startswith(('JUPY', 'JPY'))])"
     (printed,) = notebook.run("variables", code)
     assert printed["text/plain"] == "[]\n"
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Iterator[Fractal]:
+    with toy_fractal(tmp_path) as fractal:
+        make_hostile(fractal, tmp_path / "tasks")
+        yield fractal
+
+
+def test_names_and_texts_do_nothing(open_page: OpenPage, hostile: Fractal) -> None:
+    notebook = open_page()
+    notebook.start()
+    begin(notebook, hostile)
+    widgets = {
+        "form": f"fractal.form({LINE!r}, {TEXT!r}, args={{'say': {TEXT!r}}})",
+        "resource": f"fractal.resources.editor({LINE!r})",
+        "profile": f"fractal.profiles.editor({LINE!r})",
+        "browser": f"fractal.datasets.get({TEXT!r}).browser()",
+        "monitor": "fractal.jobs.list()[0].monitor()",
+    }
+    for name, code in widgets.items():
+        notebook.run(name, code)
+        expect(notebook.output(name).locator(".jupyter-widgets").first).to_be_visible()
+    monitor = notebook.output("monitor")
+    monitor.get_by_label("Unit, to see its log").select_option(index=0)
+    expect(monitor).to_contain_text("Traceback")
+    assert notebook.page.evaluate(FOREIGN_ON_PAGE) == []
 
 
 SHOWN = {
