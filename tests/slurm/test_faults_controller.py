@@ -20,13 +20,13 @@ from tests.slurm.faults import (
     queue,
 )
 from tests.slurm.machine import Cluster
-from tests.slurm.ways import images
+from tests.slurm.ways import IN_ALL_WAYS, images
 from tests.toy import wait_until
 
 
 @pytest.fixture
-def fractal(own_fractal: MakeFractal) -> Fractal:
-    return own_fractal()
+def fractal(fractal_of_way: MakeFractal) -> Fractal:
+    return fractal_of_way()
 
 
 def submit_held(fractal: Fractal, folder: Path, diary: Diary, count: int = 4) -> Job:
@@ -72,10 +72,11 @@ def test_a_job_ends_while_the_controller_hangs(
     assert_done_once(fractal, job, cluster, diary)
 
 
+@IN_ALL_WAYS
 def test_the_controller_is_killed_and_started_again(
-    fractal: Fractal, cluster: Cluster, shared_folder: Path, diary: Diary
+    fractal: Fractal, cluster: Cluster, folder_of_way: Path, diary: Diary
 ) -> None:
-    job = submit_held(fractal, shared_folder, diary)
+    job = submit_held(fractal, folder_of_way, diary)
     (array,) = arrays_in_queue(job)
     cluster.wait_until_saved(array)
     cluster.kill_controller()

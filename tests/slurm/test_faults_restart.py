@@ -23,7 +23,7 @@ from tests.slurm.faults import (
 )
 from tests.slurm.machine import Cluster, run
 from tests.slurm.test_own import arrays, statuses
-from tests.slurm.ways import images
+from tests.slurm.ways import IN_ALL_WAYS, images
 from tests.toy import supervisor_pid, wait_until
 
 # Batches of one unit, as many as there are units.
@@ -31,8 +31,8 @@ ONE_BY_ONE = {"tasks_per_job": 1, "parallel_tasks_per_job": 1}
 
 
 @pytest.fixture
-def fractal(own_fractal: MakeFractal) -> Fractal:
-    return own_fractal()
+def fractal(fractal_of_way: MakeFractal) -> Fractal:
+    return fractal_of_way()
 
 
 def submit_held(fractal: Fractal, folder: Path, diary: Diary) -> Job:
@@ -48,10 +48,11 @@ def end_all_of_ours(fractal: Fractal) -> None:
     wait_until(lambda: leader(fractal._store) is None)
 
 
+@IN_ALL_WAYS
 def test_the_machine_reboots_while_units_run(
-    fractal: Fractal, cluster: Cluster, shared_folder: Path, diary: Diary
+    fractal: Fractal, cluster: Cluster, folder_of_way: Path, diary: Diary
 ) -> None:
-    job = submit_held(fractal, shared_folder, diary)
+    job = submit_held(fractal, folder_of_way, diary)
     end_all_of_ours(fractal)
     diary.let_go(but=["plate-3.zarr"])
     wait_until(lambda: diary.times("end").total() == 3)
@@ -63,11 +64,12 @@ def test_the_machine_reboots_while_units_run(
         assert_done_once(later, again, cluster, diary)
 
 
+@IN_ALL_WAYS
 def test_a_worker_dies_while_nobody_looks(
-    fractal: Fractal, cluster: Cluster, shared_folder: Path, diary: Diary
+    fractal: Fractal, cluster: Cluster, folder_of_way: Path, diary: Diary
 ) -> None:
     """What it has recorded was read by the supervisor before: it had started, nobody forgets."""
-    job = submit_held(fractal, shared_folder, diary)
+    job = submit_held(fractal, folder_of_way, diary)
     end_all_of_ours(fractal)
     run("scancel", "--full", "--signal=KILL", *arrays(job))
     wait_until(lambda: not queue(cluster, job))
@@ -81,11 +83,12 @@ def test_a_worker_dies_while_nobody_looks(
         assert again.retry().wait(60).status == "done"
 
 
+@IN_ALL_WAYS
 @pytest.mark.cluster_options(settings={"MinJobAge": 2})
 def test_the_machine_reboots_and_the_cluster_has_finished_and_forgotten(
-    fractal: Fractal, cluster: Cluster, shared_folder: Path, diary: Diary
+    fractal: Fractal, cluster: Cluster, folder_of_way: Path, diary: Diary
 ) -> None:
-    job = submit_held(fractal, shared_folder, diary)
+    job = submit_held(fractal, folder_of_way, diary)
     end_all_of_ours(fractal)
     diary.let_go()
     wait_until(lambda: not arrays_in_queue(job))
