@@ -93,10 +93,12 @@ overflow-wrap:break-word;color:inherit;background:none}
 white-space:nowrap;vertical-align:bottom}
 .R .R-table .R-line{white-space:nowrap}
 .R .R-table .R-grows{min-width:9em}
+.R .R-table .R-grows.R-below{min-width:20em}
+.R .R-table .R-under{overflow-wrap:anywhere}
 .R .R-table .R-gap td{color:var(--fj-soft);font-style:italic}
 .R .R-table .R-gap:hover{background:none}
 .R .R-measured{container-type:inline-size}
-@supports (grid-template-columns:subgrid){@container (max-width:760px){
+@supports (grid-template-columns:subgrid){@container (max-width:900px){
 .R table.R-folds{display:grid;grid-template-columns:var(--fj-columns);width:100%}
 .R .R-folds thead,.R .R-folds tbody,.R .R-folds tr{display:grid;grid-column:1/-1;
 grid-template-columns:subgrid}
@@ -106,6 +108,7 @@ grid-template-columns:subgrid}
 .R .R-folds td,.R .R-folds th{padding-right:12px}
 .R .R-folds .R-grows{min-width:0;overflow-wrap:anywhere}
 .R .R-folds .R-line:not(.R-right),.R .R-folds .R-line:not(.R-right) code.R-mono{white-space:normal}
+.R .R-folds.R-table td.R-grows.R-below{min-width:0}
 .R .R-folds td.R-below,.R .R-folds .R-gap td{grid-column:1/-1;max-width:none;padding-top:0}
 .R .R-folds th.R-below,.R .R-folds td.R-below:empty{display:none}
 }}
