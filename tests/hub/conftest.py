@@ -67,6 +67,18 @@ def write_files(hub: Hub) -> None:
     hub.write("institute/resource.json", {**shared, "name": "Institute"})
     profile = profile_document("slurm_sudo", "{slurm_user}")
     hub.write("institute/profiles/me.json", {**profile, "name": "Institute"})
+    local = Path("{home}/fractal/remote")
+    remote = resource_document("slurm_ssh", local, python="/usr/bin/python3.11")
+    hub.write("remote/resource.json", {**remote, "name": "Remote"})
+    folder = hub.folder / "remote" / "{slurm_user}"
+    profile = profile_document(
+        "slurm_ssh",
+        "{slurm_user}",
+        ssh_key_path="{home}/.ssh/fractal",
+        jobs_remote_dir=f"{folder}/jobs",
+        tasks_remote_dir=f"{folder}/tasks",
+    )
+    hub.write("remote/profiles/me.json", {**profile, "name": "Remote"})
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import psutil
@@ -27,8 +29,10 @@ from tests.hub.work import (
     units,
 )
 from tests.postgresql import SharedStore
+from tests.slurm.fixtures import skip_for_machine
 from tests.slurm.lock import SECONDS
 from tests.slurm.machine import Cluster
+from tests.sshd import Sshd, make_key, why_no_sshd
 from tests.toy import wait_until
 from tests.users import five_commands, sudoers
 
@@ -54,7 +58,7 @@ def test_users_have_the_administrators_documents_with_their_own_names(
         assert profile["source"] == str(file / "profiles" / "me.json")
         assert resource["document"]["jobs_local_dir"] == f"{user.home}/fractal/jobs"
         names = [item["name"] for item in user.ask("GET", "resources")["items"]]
-        assert sorted(names) == ["Cluster", "Here", "Institute"]
+        assert sorted(names) == ["Cluster", "Here", "Institute", "Remote"]
 
 
 @pytest.mark.parametrize("noun", ["resources", "profiles"])
@@ -256,6 +260,59 @@ def test_a_user_with_another_name_submits_through_sudo(
     assert after["status"] == "done", after["error"]
     (job,) = (theirs / ".fractal").iterdir()
     assert job.stat().st_uid == second_user.pw_uid
+
+
+@pytest.fixture
+def remote(hub: Hub, ann: User, bob: User, second_user: pwd.struct_passwd) -> Iterator[Sshd]:
+    """A login node as `docs/jupyterhub.md` says: Ann has a key, and Bob has none yet."""
+    if why := why_no_sshd():
+        skip_for_machine("SSH from a hub", why)
+    folder, theirs = hub.folder / "sshd", hub.folder / "remote" / second_user.pw_name
+    for path in (folder, theirs):
+        path.mkdir(parents=True)
+    os.chown(theirs, second_user.pw_uid, second_user.pw_gid)
+    sshd = Sshd(folder, user=second_user.pw_name, alias="login")
+    # What an administrator has in /etc/ssh, which other tests see, too.
+    text = (
+        f"Host login\n  HostName 127.0.0.1\n  Port {sshd.port}\n"
+        f"  GlobalKnownHostsFile {sshd.known_hosts}\n"
+    )
+    homes = [user.home / ".ssh" for user in (ann, bob)]
+    for home in homes:
+        home.mkdir(mode=0o700)
+        (home / "config").write_text(text)
+    make_key(homes[0] / "fractal")
+    sshd.authorize((homes[0] / "fractal.pub").read_text())
+    for user, home in zip((ann, bob), homes, strict=True):
+        for path in (home, *home.iterdir()):
+            os.chown(path, user.uid, -1)
+    with sshd:
+        yield sshd
+    for home in homes:
+        shutil.rmtree(home)
+
+
+@pytest.mark.slurm_faults
+def test_a_user_submits_over_ssh_with_a_key_of_her_own(
+    cluster: Cluster, hub: Hub, remote: Sshd, ann: User, bob: User, wheel: Path
+) -> None:
+    collect(ann, wheel, "Remote")
+    folder = hub.folder / "remote" / "data"
+    folder.mkdir()
+    after = ended(ann, submit(ann, "remote", "Remote", folder=folder))
+    assert after["status"] == "done", after["error"]
+    assert not (ann.home / ".ssh" / "known_hosts").exists()
+    profile = by_name(bob, "profiles", "Remote")
+    assert profile["document"]["ssh_key_path"] == f"{bob.home}/.ssh/fractal"
+    wrong = [line for line in check(bob, profile["id"]) if line["ok"] is False]
+    assert f"{bob.home}/.ssh/fractal" in str(wrong), wrong
+
+
+def check(user: User, profile: int) -> Any:
+    """What a check of a profile has found."""
+    key = user.ask("POST", f"profiles/{profile}/check", {})["id"]
+    wait_until(lambda: user.ask("GET", f"activities/{key}")["result"], seconds=60)
+    return user.ask("GET", f"activities/{key}")["result"]
 
 
 def stop_with_supervisor(user: User) -> None:
