@@ -1,6 +1,6 @@
 /** What units need, where it counts: what is asked for most, and the rest folded. */
 
-import React from 'react';
+import React, { useEffect, useState } from 'react';
 
 import { IFieldProblem, IResource, Json } from './api';
 import { Form } from './form';
@@ -19,9 +19,13 @@ const MOST_WANTED = [
 /** All else is for a scheduler, and would do nothing here. */
 const ON_THIS_MACHINE = ['cpus_per_task', 'needs_gpu'];
 
-/** @param props.kind - That of the resource. */
+/**
+ * @param props.kind - That of the resource; undefined where it may be any.
+ * @param props.path - What the server calls the fields that it refuses.
+ */
 export function Needs(props: {
-  kind: IResource['type'];
+  kind?: IResource['type'];
+  path?: string;
   value: Json;
   change: (meta: Json) => void;
   problems: IFieldProblem[];
@@ -29,18 +33,28 @@ export function Needs(props: {
   const { api, changes } = useFractal();
   const { value: schemas, error } = useFetched(changes, { kinds: [] }, api.schemas, []);
   const fields = Object.keys((schemas?.meta.properties as Json | undefined) ?? {});
-  const { kind, ...rest } = props;
+  const { kind, path = 'meta', ...rest } = props;
   const here = kind === 'local';
   const first = here ? ON_THIS_MACHINE : MOST_WANTED;
   const form = (hidden: string[]) => (
-    <Form schema={schemas!.meta} path="meta" {...rest} hidden={hidden} />
+    <Form schema={schemas!.meta} path={path} {...rest} hidden={hidden} />
   );
+  const [opened, setOpened] = useState(false);
+  const folded = fields.filter(name => !first.includes(name)).map(name => `${path}.${name}`);
+  const wrong = props.problems.some(problem =>
+    folded.some(field => problem.path === field || problem.path.startsWith(`${field}[`))
+  );
+  useEffect(() => {
+    if (wrong) {
+      setOpened(true);
+    }
+  }, [props.problems]);
   return (
     <div className="fj-needs">
       <Problem text={error} />
       {schemas && form(fields.filter(name => !first.includes(name)))}
       {schemas && !here && (
-        <details>
+        <details open={opened} onToggle={event => setOpened(event.currentTarget.open)}>
           <summary>More</summary>
           {form(MOST_WANTED)}
         </details>

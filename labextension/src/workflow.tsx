@@ -9,6 +9,7 @@ import { Form } from './form';
 import { IFilled, IFrame, useFractal } from './fractal';
 import { JsonText } from './json';
 import { useFetched } from './live';
+import { Needs } from './needs';
 import { ActionButton, Problem } from './parts';
 import { useProfiles } from './profile';
 import { isObject, same } from './schema';
@@ -361,7 +362,7 @@ function Step(props: {
       </div>
       {tasks && !task && <p className="fj-soft">This task is not collected for the profile.</p>}
       {task && <Arguments {...props} task={task.id} />}
-      <Needs {...props} />
+      <StepNeeds {...props} />
     </>
   );
 }
@@ -406,27 +407,20 @@ function Arguments(props: IStepProps & { task: number }): JSX.Element {
   );
 }
 
-function Needs(props: IStepProps): JSX.Element {
-  const { api, changes } = useFractal();
+function StepNeeds(props: IStepProps): JSX.Element {
   const { step, position, change } = props;
-  const { value: schemas, error } = useFetched(changes, { kinds: [] }, api.schemas, []);
   return (
     <details>
       <summary>Memory, processors, time</summary>
-      <Problem text={error} />
-      {schemas && (
-        <Form
-          schema={schemas.meta}
-          path={`steps[${position}].meta`}
-          value={isObject(step.meta) ? step.meta : {}}
-          change={meta => {
-            const { meta: _, ...rest } = step;
-            change(Object.keys(meta).length ? { ...rest, meta } : rest);
-          }}
-          problems={props.problems}
-          hidden={[]}
-        />
-      )}
+      <Needs
+        path={`steps[${position}].meta`}
+        value={isObject(step.meta) ? step.meta : {}}
+        change={meta => {
+          const { meta: _, ...rest } = step;
+          change(Object.keys(meta).length ? { ...rest, meta } : rest);
+        }}
+        problems={props.problems}
+      />
     </details>
   );
 }
