@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 from fractal_jupyter import Fractal
 from fractal_jupyter.client.jobs import Job
+from fractal_jupyter.runner.phase import SILENCE_SECONDS
+from fractal_jupyter.runner.users import current_user
 from tests.faults.test_storage import SmallDisk
 from tests.slurm.conftest import MakeFractal
 from tests.slurm.faults import Diary, assert_done_once, assert_survived, queue
@@ -130,6 +133,32 @@ def test_a_job_that_was_cancelled_leaves_squeue_and_accounting_tells_why(
     job.wait(120)
     assert {unit.problem for unit in job.units()} == {"cancelled_from_outside"}
     assert "cancelled by" in (job.units()[0].error or "")
+    assert_survived(fractal, job, cluster, diary)
+
+
+@pytest.mark.slurm_faults
+@pytest.mark.cluster_options(settings={"MinJobAge": 2}, accounting=True)
+def test_a_job_leaves_squeue_before_accounting_knows_of_it(
+    own_fractal: MakeFractal, cluster: Cluster, shared_folder: Path, diary: Diary
+) -> None:
+    """What only accounting knows is waited for: here, that somebody has cancelled it, and who."""
+    # Asked so rarely that the queue never says that it has ended.
+    fractal = own_fractal(poll_seconds=30)
+    job = submit_held(fractal, shared_folder, diary)
+    with cluster.without_accounting(hangs=True):
+        run("scancel", *arrays(job))
+        wait_until(lambda: not any(j.id.split("_")[0] in arrays(job) for j in cluster.jobs()))
+        wait_until(
+            lambda: "accounting" in (fractal.jobs.get(job.id).waiting_for or ""), seconds=120
+        )
+        gone = time.monotonic()
+        wait_until(lambda: time.monotonic() - gone > SILENCE_SECONDS + 5, seconds=60)
+        # The worker has said that it was told to end; by whom, nobody has said yet.
+        assert (job.status, statuses(job)) == ("running", ["interrupted", "interrupted"])
+    job.wait(120)
+    assert statuses(job) == ["interrupted", "interrupted"], job.error
+    assert {unit.problem for unit in job.units()} == {"cancelled_from_outside"}
+    assert f"cancelled by {current_user()}" in (job.units()[0].error or "")
     assert_survived(fractal, job, cluster, diary)
 
 
