@@ -58,15 +58,18 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+from fractal_jupyter.printable import printable, without_colors
+
 
 class FractalError(Exception):
     """Base of all errors of this package.
 
     `problems` has the wrong values one by one (`models.problems.Problem`), where there are some.
+    Messages have names, paths and output of others in them, and end up in terminals.
     """
 
     def __init__(self, message: str = "", *, problems: Sequence[Any] = ()) -> None:
-        super().__init__(message)
+        super().__init__(printable(without_colors(message), lines=True))
         self.problems = tuple(problems)
 
     def _render_traceback_(self) -> list[str]:

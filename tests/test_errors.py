@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from fractal_jupyter import Fractal
+from fractal_jupyter import Fractal, errors
 
 CALL = "fractal.jobs.get(99)  # what the caller wrote"
 
@@ -52,3 +53,9 @@ def test_the_error_that_is_caught_is_whole(shell: Any) -> None:
     result = shell.run_cell(CALL)
     assert result.error_in_exec is not None
     assert result.error_in_exec.__traceback__.tb_next.tb_next is not None
+
+
+def test_messages_do_nothing_to_the_terminal() -> None:
+    error = errors.NotFound("There is no \x1b[2Jjob\u202e \x1b]0;title\x07\x08.\nLook\tagain.")
+    assert str(error) == "There is no job\\u202e \\x08.\nLook\tagain."
+    assert "\x1b" not in "".join(traceback.format_exception(error))

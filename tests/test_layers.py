@@ -18,6 +18,7 @@ ROOT = Path(fractal_jupyter.__file__).parent
 # Bottom up. A part may import itself and what stands in a row above its own, nothing else; so the
 # parts of one row know nothing of each other.
 LAYERS = (
+    ("printable",),
     ("errors", "environment"),
     ("models",),
     ("engine", "hosts", "worker"),

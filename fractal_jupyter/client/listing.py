@@ -39,7 +39,7 @@ class Brief(Shown):
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        from fractal_jupyter.display.words import printable
+        from fractal_jupyter.printable import printable
 
         return printable(self._line())
 

@@ -40,9 +40,7 @@ from fractal_jupyter.display.words import (
     time_left,
     types_text,
 )
-from fractal_jupyter.display.words import (
-    pace as pace_text,
-)
+from fractal_jupyter.display.words import pace as pace_text
 from fractal_jupyter.runner.folders import JobFolder
 from fractal_jupyter.store.records import JobRecord, StepRecord, UnitRecord
 

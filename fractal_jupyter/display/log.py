@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fractal_jupyter.display.page import Note, Page, Span
 from fractal_jupyter.display.render_html import to_html
-from fractal_jupyter.display.words import counted, printable, size, without_colors
+from fractal_jupyter.display.words import counted, size
+from fractal_jupyter.printable import printable, without_colors
 
 SHOWN_CHARACTERS = 60_000
 EMPTY = "Nothing was written."

@@ -11,7 +11,8 @@ from typing import Self, TypeVar
 
 from fractal_jupyter.display.canvas import Frame, make_canvas
 from fractal_jupyter.display.page import Note, Page, Tone, pill
-from fractal_jupyter.display.words import clock, counted, duration, shorten, without_colors
+from fractal_jupyter.display.words import clock, counted, duration, shorten
+from fractal_jupyter.printable import without_colors
 
 DRAW_SECONDS = 0.5
 SHOWN_LINES = 5

@@ -7,7 +7,8 @@ from html import escape
 
 from fractal_jupyter.display.page import Bar, Block, Cell, Column, Note, Page, Row, Span, Table
 from fractal_jupyter.display.style import ROOT, STYLE, TONE_COLORS
-from fractal_jupyter.display.words import printable, shorten, shorten_middle
+from fractal_jupyter.display.words import shorten, shorten_middle
+from fractal_jupyter.printable import printable
 
 # The most characters of one piece of text, of what a cell tells more, and of one paragraph that
 # get into a notebook.

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from fractal_jupyter.display.page import Bar, Cell, Column, Note, Page, Table, Tone
-from fractal_jupyter.display.words import fit, printable, shorten, shorten_middle, width
+from fractal_jupyter.display.words import fit, shorten, shorten_middle, width
+from fractal_jupyter.printable import printable
 
 MOST_COLUMNS, USUAL_COLUMNS, LEAST_COLUMNS = 140, 100, 30
 BAR_COLUMNS = 20

@@ -19,13 +19,7 @@ from fractal_jupyter.display.page import (
     chips,
     clipped,
 )
-from fractal_jupyter.display.words import (
-    counted,
-    number,
-    shorten,
-    types_text,
-    value_text,
-)
+from fractal_jupyter.display.words import counted, number, shorten, types_text, value_text
 from fractal_jupyter.store.records import TaskGroupRecord, TaskRecord
 
 MOST_TASKS = 200

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fractal_jupyter.display.words import printable
 from fractal_jupyter.errors import FractalError, InvalidArguments
 from fractal_jupyter.magics.parsers import HelpShown, overview, parser_of
 from fractal_jupyter.magics.verbs import RUN, Session
@@ -61,7 +60,7 @@ class FractalMagic:
         except HelpShown:
             return None
         except FractalError as error:
-            raise UsageError(printable(str(error), lines=True)) from error
+            raise UsageError(str(error)) from error
 
     def _run(self, line: str, cell: str | None) -> Any:
         words = split(line)

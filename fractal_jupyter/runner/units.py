@@ -10,6 +10,7 @@ from typing import Any
 
 from fractal_jupyter.errors import InvalidTaskOutput
 from fractal_jupyter.models.images import parse_init_output, parse_task_output
+from fractal_jupyter.printable import without_colors
 from fractal_jupyter.store.running import COUNTED
 
 Columns = dict[str, Any]
@@ -20,7 +21,6 @@ _TOLD_TO_END = (
     "what schedules jobs, or because the machine was going down. What the unit had done until then "
     "is not known."
 )
-_ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -158,7 +158,7 @@ def _end_columns(attempt: int, record: Mapping[str, Any]) -> Columns:
 
 def _plain(text: str) -> str:
     """A text without what steers terminals, such as the colours of a traceback."""
-    return _CONTROL.sub("", _ESCAPE_SEQUENCE.sub("", text))
+    return _CONTROL.sub("", without_colors(text))
 
 
 def _mode_in_words(record: Mapping[str, Any]) -> str:

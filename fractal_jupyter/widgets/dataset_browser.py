@@ -10,9 +10,10 @@ import ipywidgets
 from fractal_jupyter.client.datasets import Dataset
 from fractal_jupyter.display.page import Cell, Column, Page, Span, Table, cell
 from fractal_jupyter.display.render_html import to_html
-from fractal_jupyter.display.words import below, counted, number, printable, value_text
+from fractal_jupyter.display.words import below, counted, number, value_text
 from fractal_jupyter.engine.filters import select
 from fractal_jupyter.models.images import Image
+from fractal_jupyter.printable import printable
 from fractal_jupyter.widgets.source import python_source
 from fractal_jupyter.widgets.tool import Tool, button, html, row, safely, say, show, with_class
 

@@ -8,8 +8,9 @@ from typing import Any, Final, TypeGuard
 
 import ipywidgets
 
-from fractal_jupyter.display.words import printable, shorten, value_text
+from fractal_jupyter.display.words import shorten, value_text
 from fractal_jupyter.models.problems import MISSING, Problem
+from fractal_jupyter.printable import printable
 from fractal_jupyter.widgets.fields import (
     ChoiceField,
     ConstantField,

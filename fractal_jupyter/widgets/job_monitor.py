@@ -10,8 +10,9 @@ from typing import Any
 import ipywidgets
 
 from fractal_jupyter.client.jobs import UNIT_STATUSES, Job
-from fractal_jupyter.display.words import counted, duration, fit, number, printable
+from fractal_jupyter.display.words import counted, duration, fit, number
 from fractal_jupyter.errors import FractalError
+from fractal_jupyter.printable import printable
 from fractal_jupyter.store.jobs import FINAL_JOBS
 from fractal_jupyter.store.records import UnitRecord
 from fractal_jupyter.widgets.tool import Tool, button, html, row, safely, say, show, with_class

@@ -13,10 +13,11 @@ from fractal_jupyter.client.jobs import Job
 from fractal_jupyter.client.tasks import Task
 from fractal_jupyter.display.page import Note, Page, Span
 from fractal_jupyter.display.render_html import to_html
-from fractal_jupyter.display.words import counted, printable
+from fractal_jupyter.display.words import counted
 from fractal_jupyter.engine.arguments import route_arguments
 from fractal_jupyter.engine.planning import RESERVED
 from fractal_jupyter.models.problems import Problem
+from fractal_jupyter.printable import printable
 from fractal_jupyter.widgets.form import Form, arguments_form
 from fractal_jupyter.widgets.form_view import FormView
 from fractal_jupyter.widgets.job_monitor import JobMonitor

@@ -18,8 +18,8 @@ import ipywidgets
 from fractal_jupyter.display.page import Note, Page, Tone
 from fractal_jupyter.display.render_html import to_html
 from fractal_jupyter.display.style import TONE_COLORS
-from fractal_jupyter.display.words import printable
 from fractal_jupyter.errors import FractalError
+from fractal_jupyter.printable import printable
 
 P = ParamSpec("P")
 R = TypeVar("R")

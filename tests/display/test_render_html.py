@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fractal_jupyter.display.page import Column, Note, Page, Span, Table, cell
 from fractal_jupyter.display.render_html import to_html
-from fractal_jupyter.display.words import printable
+from fractal_jupyter.printable import printable
 from tests.display.samples import HOSTILE, every_page
 
 TAGS = {

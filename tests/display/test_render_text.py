@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from fractal_jupyter.display.page import Bar, Cell, Column, Hint, Note, Page, Segment, Table, cell
 from fractal_jupyter.display.render_text import Terminal, to_text
-from fractal_jupyter.display.words import width, without_colors
+from fractal_jupyter.display.words import width
+from fractal_jupyter.printable import without_colors
 from tests.display.samples import HOSTILE, every_page
 
 

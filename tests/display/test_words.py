@@ -5,32 +5,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fractal_jupyter.display import words
+from fractal_jupyter.printable import printable, without_colors
 
 TEXT = st.text(st.characters(), max_size=60)
 
 
 @given(TEXT)
 def test_printable_text_can_be_written_and_stays_on_its_line(text: str) -> None:
-    shown = words.printable(text)
+    shown = printable(text)
     shown.encode()
     assert len(shown.splitlines()) <= 1
     assert "\x1b" not in shown
     assert "\u202e" not in shown
-    assert words.printable(shown) == shown
+    assert printable(shown) == shown
 
 
 def test_printable_text_shows_what_it_leaves_out() -> None:
-    assert words.printable("a\x1b[2Jb\udcff\u202e\n") == "a\\x1b[2Jb\\udcff\\u202e "
-    assert words.printable("a\r\n\tb\rc", lines=True) == "a\n\tb\\x0dc"
+    assert printable("a\x1b[2Jb\udcff\u202e\n") == "a\\x1b[2Jb\\udcff\\u202e "
+    assert printable("a\r\n\tb\rc", lines=True) == "a\n\tb\\x0dc"
 
 
 def test_colors_are_dropped() -> None:
-    assert words.without_colors("\x1b[1;32mok\x1b[0m \x1b]0;title\x07done") == "ok done"
+    assert without_colors("\x1b[1;32mok\x1b[0m \x1b]0;title\x07done") == "ok done"
 
 
 @given(TEXT, st.integers(0, 80))
 def test_a_text_fits_into_its_columns(text: str, columns: int) -> None:
-    shown = words.printable(text)
+    shown = printable(text)
     for cut in (words.shorten, words.shorten_middle):
         assert words.width(words.fit(shown, columns, cut=cut)) <= columns
     if words.width(shown) <= columns:

@@ -122,8 +122,13 @@ def remote_fractal(
 
 
 @pytest.fixture
-def five_commands(second_user: pwd.struct_passwd) -> Iterator[None]:
-    """Sudo lets us run as the second user what an administrator has to allow, and nothing else."""
+def five_commands(cluster: Cluster, second_user: pwd.struct_passwd) -> Iterator[None]:
+    """Sudo lets us run as the second user what an administrator has to allow, and nothing else.
+
+    The cluster comes first: whoever held one of the two and waited for the other would wait for
+    who does it the other way round.
+    """
+    del cluster
     with users.sudoers(users.five_commands(second_user.pw_name)):
         yield
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fractal_jupyter.models.images import Image
+from fractal_jupyter.models.images import Image, Scalar
 from fractal_jupyter.store.many import Repeating, insert_many
 from fractal_jupyter.store.store import Store
 from fractal_jupyter.store.tables import images
@@ -19,7 +20,7 @@ COLUMNS = ("types", "zarr_url", "attributes", "dataset_id")  # in another order 
 
 def test_rows_are_what_they_would_be_one_by_one(store: Store) -> None:
     dataset = store.datasets.add("plate", zarr_dir="/data", project_dir="/data")
-    odd = {"quote": 'it\'s "%s" ? :name', "null": None, "half": 0.5, "no": False, "n": 2**60}
+    odd: dict[str, Scalar] = {"quote": 'it\'s "%s" ? :name', "half": 0.5, "no": False, "n": 2**60}
     store.datasets.add_images(dataset.id, [Image("/data/a", None, odd, {"is_3D": True})])
     with store.database.write() as connection:
         insert_many(connection, images, COLUMNS, [({"is_3D": True}, "/data/b", odd, dataset.id)])
@@ -40,7 +41,9 @@ def test_no_rows_are_no_statement(store: Store) -> None:
 
 def test_a_row_that_is_refused_refuses_all(store: Store) -> None:
     dataset = store.datasets.add("plate", zarr_dir="/data", project_dir="/data")
-    rows = [({}, url, {}, dataset.id) for url in ("/data/a", "/data/b", "/data/a")]
+    rows: list[tuple[Any, ...]] = [
+        ({}, url, {}, dataset.id) for url in ("/data/a", "/data/b", "/data/a")
+    ]
     with pytest.raises(sa.exc.IntegrityError), store.database.write() as connection:
         insert_many(connection, images, COLUMNS, rows)
     assert store.datasets.images(dataset.id) == []
