@@ -24,7 +24,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     shell.push({"fractal": fractal})
     yield shell
     shell.run_line_magic("xmode", "Context")
-    shell.drop_by_id({"fractal": fractal})
+    InteractiveShell.clear_instance()  # others would think that they are in a shell
     fractal.close()
 
 

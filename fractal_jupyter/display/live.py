@@ -16,6 +16,7 @@ from fractal_jupyter.display.pace import Pace, ended
 from fractal_jupyter.display.render_text import to_text
 from fractal_jupyter.display.snapshot import JobSnapshot
 from fractal_jupyter.display.surroundings import Execution, current_execution, notebook_shell
+from fractal_jupyter.printable import printable
 
 Take = Callable[[], JobSnapshot]
 
@@ -138,7 +139,7 @@ class _JobView:
             seen = here.key is not None and here.key == self._where.key and last is not None
             if seen and snapshot.over and last is not None and last.over:
                 # IPython has written `Out[3]:` by now: one line, so that something follows it.
-                print(job_line(snapshot))  # noqa: T201
+                print(printable(job_line(snapshot)))  # noqa: T201
                 return
             self._where, self._last_look = here, snapshot
             print(to_text(job_page(snapshot)))  # noqa: T201

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from IPython.core.formatters import DisplayFormatter
+from IPython.core.interactiveshell import InteractiveShell
 
 from fractal_jupyter import Fractal
 from tests.hostile import LINE, TEXT, foreign, make_hostile, unseen
@@ -65,10 +66,21 @@ def test_what_is_shown_is_text(name: str, fractal: Fractal) -> None:
         assert foreign(bundle["text/html"]) == []
 
 
+@pytest.fixture(params=["a script", "IPython"])
+def surroundings(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With and without a shell that knows which output belongs to which cell."""
+    if request.param == "IPython":
+        InteractiveShell.instance()
+    yield
+    InteractiveShell.clear_instance()
+
+
+@pytest.mark.usefixtures("surroundings")
 def test_what_is_printed_meanwhile_is_text(
     fractal: Fractal, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = fractal.jobs.list()[0]
     job.show()
     assert job.retry().wait(60).status == "failed"
+    job.show()
     assert unseen(capsys.readouterr().out) == []
