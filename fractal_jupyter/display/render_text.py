@@ -262,8 +262,12 @@ def _note(note: Note, terminal: Terminal) -> Iterator[str]:
             yield from _wrap(line, terminal, indent=f"{indent}    ")
     longest = max((len(hint.code) for hint in note.hints), default=0)
     for hint in note.hints:
-        line = terminal.plain(f"{hint.code:<{longest}}  {hint.words}")
-        yield "  " + fit(line, terminal.columns - 2)
+        line = terminal.plain(f"  {hint.code:<{longest}}  {hint.words}")
+        if width(line) <= terminal.columns:
+            yield line
+        else:  # code that is cut is none
+            yield from _wrap(hint.code, terminal, indent="  ", hanging="  ")
+            yield from _wrap(hint.words, terminal, indent="      ")
 
 
 def _chop(line: str, terminal: Terminal, *, indent: str) -> Iterator[str]:

@@ -19,6 +19,8 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.lib import pretty
 
+from fractal_jupyter.display import progress
+
 ARROW = "# → "
 as_shown: Callable[[object], str] = pretty.pretty
 
@@ -36,6 +38,8 @@ class Examples:
     """A shell that runs one example after the other."""
 
     def __init__(self) -> None:
+        # What is shown only where the machine is slow is in no example.
+        progress.DRAW_SECONDS = 3600
         self._shell: Any = Shell.instance()
         self._shell.user_ns.update(_begin_=self._begin, _expect_=self._expect, _show_=self._show)
         self._output = io.StringIO()

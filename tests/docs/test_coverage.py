@@ -289,7 +289,7 @@ def test_variables_that_are_passed_on_are_documented() -> None:
 
 def test_the_layers_are_documented() -> None:
     page = PAGES["docs/architecture.md"]
-    shown = next(block.source for block in page.blocks if block.source.startswith("errors"))
+    shown = next(block.source for block in page.blocks if block.source.startswith("printable"))
     assert shown.splitlines() == [" ".join(parts) for parts in LAYERS]
     rows = re.findall(r"^\| `(\w+)` \| ", page.text, re.MULTILINE)
     assert rows == [part for parts in LAYERS for part in parts]

@@ -119,7 +119,7 @@ def test_only_the_profile_that_is_named_is_looked_at(fractal: Fractal, make: Mak
     assert fractal.task_groups.clean(unused_for=0, profile="second") == []
     listed = fractal.task_groups.clean(unused_for=0, profile="Local profile")
     assert [each.task_group_id for each in listed if each.kind == "task group"] == [group.id]
-    assert "profile='Local profile', dry_run=False" in repr(listed)
+    assert "profile='Local profile', dry_run=False" in " ".join(repr(listed).split())
     with pytest.raises(NotFound, match="nobody"):
         fractal.task_groups.clean(profile="nobody")
 
