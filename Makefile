@@ -56,7 +56,7 @@ lab: $(VENV)/.demo labextension
 
 test: system-packages lint labextension
 	$(PYTEST) -n $(JOBS) -m 'not slurm_faults and not long and not browser'
-	$(PYTEST) -m 'browser and not long'
+	$(PYTEST) -n 2 --dist=loadfile -m 'browser and not long'
 	@$(MAKE) --no-print-directory other-pythons OTHER=3.13
 
 # What `make test` leaves out. One cluster, one hub, one worker: one after the other.
