@@ -1,6 +1,7 @@
 /** From times of units to lanes and paths: pure, and linear in the number of units. */
 
 import { ITimeline, UnitStatus } from './api';
+import { duration } from './words';
 
 /** Units that ran one after the other on a node; positions in the columns, by their start. */
 export interface ILane {
@@ -155,4 +156,18 @@ export function ticksOf(span: number, pixels: number): number[] {
   const large = [...STEPS, ...[2, 5, 10, 20, 50, 100, 1000].map(days => days * 86400)];
   const step = (wanted < 1 ? fine : large).find(one => one >= wanted) ?? wanted;
   return Array.from({ length: Math.floor(span / step) + 1 }, (_, i) => i * step);
+}
+
+/** What is written at one of some moments: no two look the same. */
+export function tickText(seconds: number, ticks: number[]): string {
+  const [step, last] = [ticks[1] ?? 1, ticks[ticks.length - 1]];
+  if (!seconds) {
+    return '0';
+  }
+  if (step >= 1) {
+    return duration(seconds);
+  }
+  const [value, unit] = last < 1 ? [seconds * 1000, 'ms'] : [seconds, 's'];
+  const decimals = Math.ceil(-Math.log10((step * value) / seconds) - 1e-9);
+  return `${value.toFixed(Math.max(0, decimals))} ${unit}`;
 }

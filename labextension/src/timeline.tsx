@@ -7,7 +7,7 @@ import React, { KeyboardEvent, useEffect, useId, useMemo, useRef, useState } fro
 
 import { IJob, ITimeline, UnitStatus } from './api';
 import { soFar } from './clock';
-import { ILane, endOf, lanesOf, pathsOf, ticksOf, unitAt } from './lanes';
+import { ILane, endOf, lanesOf, pathsOf, tickText, ticksOf, unitAt } from './lanes';
 import { Problem } from './parts';
 import { UNIT_STATUSES, counted, duration, printable, toneOf } from './words';
 
@@ -270,16 +270,17 @@ function Patterns(props: { id: string }): JSX.Element {
 
 function Axis(props: { span: number; width: number; bottom: number }): JSX.Element {
   const { span, width, bottom } = props;
+  const ticks = ticksOf(span, width);
   return (
     <g className="fj-axis" aria-hidden="true">
-      {ticksOf(span, width).map(seconds => {
+      {ticks.map(seconds => {
         const x = LABEL_PIXELS + (seconds / span) * width;
         return (
           <g key={seconds}>
             <path d={`M${x} 0V${bottom + 4}`} />
             {x + LEAST_ROOM_PIXELS < LABEL_PIXELS + width && (
               <text x={x + 3} y={bottom + 15}>
-                {seconds ? duration(seconds) : '0'}
+                {tickText(seconds, ticks)}
               </text>
             )}
           </g>
